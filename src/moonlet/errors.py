@@ -1,0 +1,60 @@
+"""Every error a caller can meet, in one tree.
+
+    MoonletError
+    ├── UserError                 the user can mend it; the command line prints one line and exits with 2
+    │   ├── ConfigError           config.json: missing or impossible facts, unsupported architecture
+    │   ├── CheckpointError       files that are missing, cut short, mis-shaped, mis-typed or hold NaN
+    │   ├── DownloadError         a hub id that cannot be fetched
+    │   ├── PromptError           messages, tools or sampling parameters that cannot be obeyed
+    │   │   └── ContextLengthError    the prompt does not fit the context
+    │   ├── TemplateError         the chat template fails or exceeds its limits
+    │   ├── OutOfMemoryError      the plan does not fit this machine, said before loading
+    │   └── OptionError           an option value or a combination of options
+    └── ShapeError                a tensor given to a kernel or a layer has the wrong shape or type: our own mistake
+"""
+
+from __future__ import annotations
+
+
+class MoonletError(Exception):
+    """Base of all errors raised on purpose by moonlet."""
+
+
+class UserError(MoonletError):
+    """A mistake the user can mend: one line naming what, found, expected and the next step."""
+
+
+class ConfigError(UserError):
+    """config.json lacks a fact, holds an impossible one, or describes an unsupported architecture."""
+
+
+class CheckpointError(UserError):
+    """A checkpoint file is missing, cut short, mis-shaped, mis-typed or holds impossible values."""
+
+
+class DownloadError(UserError):
+    """A hub id cannot be fetched: offline, unknown, or refused by the hub."""
+
+
+class PromptError(UserError):
+    """Messages, tools or sampling parameters that cannot be obeyed."""
+
+
+class ContextLengthError(PromptError):
+    """The prompt (and what is asked of the reply) does not fit the context."""
+
+
+class TemplateError(UserError):
+    """The chat template fails or exceeds its limits."""
+
+
+class OutOfMemoryError(UserError):
+    """What was asked for does not fit this machine's memory; raised before anything is loaded."""
+
+
+class OptionError(UserError):
+    """An option has an impossible value or contradicts another."""
+
+
+class ShapeError(MoonletError):
+    """A tensor has the wrong shape or type for the operation: a mistake of the program, not of its user."""
