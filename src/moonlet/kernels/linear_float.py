@@ -1,0 +1,26 @@
+"""Linear layers whose weights stay floating point: the fast calls and the torch reference of every linear layer."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from moonlet.kernels.weights import INT8_GROUP_SIZE, INT8_ZERO, F32Weight, Int8Weight, LinearWeight
+
+
+def widen(weight: LinearWeight) -> Tensor:
+    """The weight as [N, K] float32; exact for every storage."""
+    if isinstance(weight, Int8Weight):
+        values = weight.codes.float() - INT8_ZERO
+        return values * weight.scales.float().repeat_interleave(INT8_GROUP_SIZE, dim=1)
+    return weight.weight.float()
+
+
+def linear_reference(x: Tensor, weight: LinearWeight, dtype: torch.dtype = torch.float32) -> Tensor:
+    """x @ weight^T with the product taken in `dtype`, except that a float32 weight always multiplies in float32.
+
+    x: [T, K].  Returns [T, N] float32.
+    """
+    if isinstance(weight, F32Weight):
+        dtype = torch.float32
+    return torch.nn.functional.linear(x.to(dtype), widen(weight).to(dtype)).float()

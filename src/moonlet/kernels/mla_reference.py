@@ -1,0 +1,128 @@
+"""Multi-head latent attention over latent pages in plain torch, in both of its forms. Float32, any device.
+
+Letters: T tokens, H heads, P pages, W = kv_lora_rank + qk_rope_head_dim, L visible tokens of a sequence.
+
+A page slot holds a token's latent and its rotated key. kv_b (`kv_b_proj.weight`) holds per head the rows W_uk (nope)
+and W_uv (v) that widen a latent to the head's key and value.
+Expanded: keys and values are widened, then ordinary attention.  Absorbed: W_uk moves to the query and W_uv to the
+result, so attention runs on the latents themselves. The two differ only by rounding.
+Neither form promises the same bits for another batch or chunking: torch picks its order of additions by shape.
+Source: DeepSeek-V2 report, arXiv 2405.04434, section 2.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+PAGE_SIZE = 64
+"""Tokens in one latent page."""
+
+_BLOCK_ELEMENTS = 1 << 25
+"""Largest temporary (scores, or widened keys and values) in elements: 128 MiB of float32."""
+
+
+def store_latent_reference(pages: Tensor, latent: Tensor, k_rope: Tensor, slots: Tensor) -> None:
+    """Write each token's latent and rotated key into its slot, rounded to the pages' own type.
+
+    pages: [P, 64, W] float32 or bfloat16, changed in place.  latent: [T, kv_lora_rank].  k_rope: [T, qk_rope_head_dim].
+    slots: [T] int64, page * 64 + offset.
+    """
+    pages.view(-1, pages.shape[-1])[slots] = torch.cat((latent, k_rope), dim=-1).to(pages.dtype)
+
+
+def attend_absorbed_reference(
+    q_nope: Tensor,
+    q_rope: Tensor,
+    kv_b: Tensor,
+    pages: Tensor,
+    page_tables: Tensor,
+    seq_idx: Tensor,
+    context_lens: Tensor,
+    softmax_scale: float,
+) -> Tensor:
+    """Attention on the latents themselves; arguments and result as for `attend_expanded_reference`."""
+    w_uk, w_uv = _split_kv_b(kv_b, q_nope)
+    kv_lora_rank = kv_b.shape[1]
+    query = torch.cat((torch.einsum("thn,hnc->thc", q_nope.float(), w_uk), q_rope.float()), dim=-1)
+    out = query.new_empty(q_nope.shape[0], q_nope.shape[1], w_uv.shape[1])
+    for rows, cached in _sequences(pages, page_tables, seq_idx, context_lens):
+        values = _values(cached[:, :kv_lora_rank])
+        for block in _token_blocks(rows, query.shape[1] * cached.shape[0]):
+            scores = torch.einsum("thw,lw->thl", query[block], cached) * softmax_scale
+            probs = _masked_softmax(scores, context_lens[block])
+            out[block] = torch.einsum("thc,hvc->thv", probs @ values, w_uv)
+    return out.flatten(1)
+
+
+def attend_expanded_reference(
+    q_nope: Tensor,
+    q_rope: Tensor,
+    kv_b: Tensor,
+    pages: Tensor,
+    page_tables: Tensor,
+    seq_idx: Tensor,
+    context_lens: Tensor,
+    softmax_scale: float,
+) -> Tensor:
+    """Causal attention with keys and values widened from the latents.
+
+    q_nope: [T, H, qk_nope_head_dim].  q_rope: [T, H, qk_rope_head_dim], rotated.  kv_b: [H * (nope + v), kv_lora_rank].
+    pages: [P, 64, W] float32 or bfloat16.  page_tables: [B, max_pages] int32, a sequence's pages in order.
+    seq_idx: [T] int32, row of page_tables.  context_lens: [T] int32, tokens visible to each token, itself included.
+    Returns [T, H * v_head_dim] float32.  Whatever lies in slots a token may not see has no influence, NaN included.
+    """
+    w_uk, w_uv = _split_kv_b(kv_b, q_nope)
+    num_heads, v_head_dim, kv_lora_rank = w_uv.shape
+    q_nope, q_rope = q_nope.float(), q_rope.float()
+    out = q_nope.new_empty(q_nope.shape[0], num_heads, v_head_dim)
+    for rows, cached in _sequences(pages, page_tables, seq_idx, context_lens):
+        latents, k_rope = cached.split((kv_lora_rank, cached.shape[1] - kv_lora_rank), dim=1)
+        num_tokens = cached.shape[0]
+        head_step = max(1, _BLOCK_ELEMENTS // (num_tokens * (w_uk.shape[1] + v_head_dim)))
+        for head in range(0, num_heads, head_step):
+            heads = slice(head, head + head_step)
+            k_nope = torch.einsum("lc,hnc->hln", latents, w_uk[heads])
+            values = torch.einsum("lc,hvc->hlv", _values(latents), w_uv[heads])
+            for block in _token_blocks(rows, k_nope.shape[0] * num_tokens):
+                scores = torch.einsum("thn,hln->thl", q_nope[block, heads], k_nope)
+                scores = (scores + torch.einsum("thr,lr->thl", q_rope[block, heads], k_rope)) * softmax_scale
+                probs = _masked_softmax(scores, context_lens[block])
+                out[block, heads] = torch.einsum("thl,hlv->thv", probs, values)
+    return out.flatten(1)
+
+
+def _split_kv_b(kv_b: Tensor, q_nope: Tensor) -> tuple[Tensor, Tensor]:
+    num_heads, qk_nope_head_dim = q_nope.shape[1:]
+    per_head = kv_b.float().view(num_heads, -1, kv_b.shape[1])
+    return per_head[:, :qk_nope_head_dim], per_head[:, qk_nope_head_dim:]
+
+
+def _sequences(
+    pages: Tensor, page_tables: Tensor, seq_idx: Tensor, context_lens: Tensor
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """For each sequence of the batch: its tokens' row numbers, and its cached slots [L, W], as far as any sees."""
+    for seq in seq_idx.unique().tolist():
+        rows = (seq_idx == seq).nonzero().squeeze(1)
+        length = int(context_lens[rows].max())
+        table = page_tables[seq, : -(-length // PAGE_SIZE)].long()
+        yield rows, pages[table].flatten(0, 1)[:length].float()
+
+
+def _token_blocks(rows: Tensor, elements_per_token: int) -> tuple[Tensor, ...]:
+    return torch.split(rows, max(1, _BLOCK_ELEMENTS // elements_per_token))
+
+
+def _values(latents: Tensor) -> Tensor:
+    """Latents that may be multiplied by a zero probability: 0 * NaN would leak a slot the token may not see.
+
+    A NaN in a visible slot still shows, through its score.
+    """
+    return latents.nan_to_num(0.0, 0.0, 0.0)
+
+
+def _masked_softmax(scores: Tensor, context_lens: Tensor) -> Tensor:
+    hidden = torch.arange(scores.shape[-1], device=scores.device) >= context_lens[:, None, None]
+    return scores.masked_fill(hidden, -torch.inf).softmax(-1)

@@ -1,0 +1,158 @@
+"""What the model asks of an array library, and who can answer.
+
+`Ops` is every operation of a forward pass except the routed experts. `CpuOps` answers with the kernels of csrc/, whose
+results do not depend on batch, chunking or thread count. `TorchOps` answers with plain torch on any device: in float32
+it is the reference the kernels are held to, in bfloat16 the way a GPU runs the dense part; it makes no such promise.
+The residual stream, and all that is not the inside of a linear layer, is float32 in both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from moonlet.kernels.linear_float import linear_reference
+from moonlet.kernels.mla_reference import (
+    attend_absorbed_reference,
+    attend_expanded_reference,
+    store_latent_reference,
+)
+from moonlet.kernels.rms_norm import rms_norm_reference
+from moonlet.kernels.rope import rope_reference
+from moonlet.kernels.router import Routing, route_reference
+from moonlet.kernels.silu_mul import silu_mul_reference
+from moonlet.kernels.weights import LinearWeight
+
+__all__ = ["AttentionForm", "Ops", "Routing", "TorchOps"]
+
+AttentionForm = Literal["absorbed", "expanded"]
+
+
+class Ops(Protocol):
+    """Letters: T tokens, D hidden, N out, K in, H heads, E experts, k top-k, P pages, B sequences, W latent width."""
+
+    def embed(self, input_ids: Tensor, table: Tensor) -> Tensor:
+        """input_ids: [T] int64.  table: [V, D].  Returns [T, D] float32."""
+        ...
+
+    def rms_norm(self, x: Tensor, weight: Tensor, eps: float) -> Tensor:
+        """x: [T, D] float32.  weight: [D] bfloat16.  Returns [T, D] float32."""
+        ...
+
+    def linear(self, x: Tensor, weight: LinearWeight) -> Tensor:
+        """x: [T, K] float32.  Returns x @ weight^T, [T, N] float32."""
+        ...
+
+    def rope(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        """Rotate interleaved pairs.  x: [T, H, R] float32.  cos, sin: [T, R/2] float32.  Returns [T, H, R] float32."""
+        ...
+
+    def silu_mul(self, gate_up: Tensor) -> Tensor:
+        """gate_up: [T, 2F] float32, gate first.  Returns silu(gate) * up, [T, F] float32."""
+        ...
+
+    def route(
+        self,
+        router_logits: Tensor,
+        correction_bias: Tensor,
+        *,
+        top_k: int,
+        scaling: float,
+        norm_topk_prob: bool,
+        n_group: int = 1,
+        topk_group: int = 1,
+    ) -> Routing:
+        """router_logits: [T, E] float32.  correction_bias: [E] float32.  See `Routing` for the result."""
+        ...
+
+    def store_latent(self, pages: Tensor, latent: Tensor, k_rope: Tensor, slots: Tensor) -> None:
+        """Write latent [T, kv_lora_rank] and k_rope [T, R] into slots [T] int64 of pages [P, 64, W], in place."""
+        ...
+
+    def attend(
+        self,
+        q_nope: Tensor,
+        q_rope: Tensor,
+        kv_b: Tensor,
+        pages: Tensor,
+        page_tables: Tensor,
+        seq_idx: Tensor,
+        context_lens: Tensor,
+        softmax_scale: float,
+    ) -> Tensor:
+        """Latent attention of each token over its sequence's first `context_lens` cached tokens, itself included.
+
+        q_nope: [T, H, nope], q_rope: [T, H, R] float32.  kv_b: [H * (nope + v), kv_lora_rank].  pages: [P, 64, W].
+        page_tables: [B, max_pages] int32.  seq_idx: [T] int32.  context_lens: [T] int32.
+        Returns [T, H * v] float32.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TorchOps:
+    """Plain torch on one device.
+
+    dtype: what linear layers multiply in. float32 is the reference; bfloat16 is for GPUs.
+    device: where weights, cache and activations live.
+    """
+
+    dtype: torch.dtype = torch.float32
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    attention: AttentionForm = "absorbed"
+
+    def embed(self, input_ids: Tensor, table: Tensor) -> Tensor:
+        return torch.nn.functional.embedding(input_ids.to(self.device), table).float()
+
+    def rms_norm(self, x: Tensor, weight: Tensor, eps: float) -> Tensor:
+        return rms_norm_reference(x, weight, eps)
+
+    def linear(self, x: Tensor, weight: LinearWeight) -> Tensor:
+        return linear_reference(x, weight, self.dtype)
+
+    def rope(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        return rope_reference(x, cos, sin)
+
+    def silu_mul(self, gate_up: Tensor) -> Tensor:
+        return silu_mul_reference(gate_up)
+
+    def route(
+        self,
+        router_logits: Tensor,
+        correction_bias: Tensor,
+        *,
+        top_k: int,
+        scaling: float,
+        norm_topk_prob: bool,
+        n_group: int = 1,
+        topk_group: int = 1,
+    ) -> Routing:
+        return route_reference(
+            router_logits,
+            correction_bias,
+            top_k=top_k,
+            scaling=scaling,
+            norm_topk_prob=norm_topk_prob,
+            n_group=n_group,
+            topk_group=topk_group,
+        )
+
+    def store_latent(self, pages: Tensor, latent: Tensor, k_rope: Tensor, slots: Tensor) -> None:
+        store_latent_reference(pages, latent, k_rope, slots)
+
+    def attend(
+        self,
+        q_nope: Tensor,
+        q_rope: Tensor,
+        kv_b: Tensor,
+        pages: Tensor,
+        page_tables: Tensor,
+        seq_idx: Tensor,
+        context_lens: Tensor,
+        softmax_scale: float,
+    ) -> Tensor:
+        attend = attend_absorbed_reference if self.attention == "absorbed" else attend_expanded_reference
+        return attend(q_nope, q_rope, kv_b, pages, page_tables, seq_idx, context_lens, softmax_scale)
