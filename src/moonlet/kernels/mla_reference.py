@@ -79,7 +79,7 @@ def attend_expanded_reference(
     q_nope, q_rope = q_nope.float(), q_rope.float()
     out = q_nope.new_empty(q_nope.shape[0], num_heads, v_head_dim)
     for rows, cached in _sequences(pages, page_tables, seq_idx, context_lens):
-        latents, k_rope = cached.split((kv_lora_rank, cached.shape[1] - kv_lora_rank), dim=1)
+        latents, k_rope = cached[:, :kv_lora_rank], cached[:, kv_lora_rank:]
         num_tokens = cached.shape[0]
         head_step = max(1, _BLOCK_ELEMENTS // (num_tokens * (w_uk.shape[1] + v_head_dim)))
         for head in range(0, num_heads, head_step):
@@ -104,7 +104,7 @@ def _sequences(
     pages: Tensor, page_tables: Tensor, seq_idx: Tensor, context_lens: Tensor
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """For each sequence of the batch: its tokens' row numbers, and its cached slots [L, W], as far as any sees."""
-    for seq in seq_idx.unique().tolist():
+    for seq in set(seq_idx.tolist()):
         rows = (seq_idx == seq).nonzero().squeeze(1)
         length = int(context_lens[rows].max())
         table = page_tables[seq, : -(-length // PAGE_SIZE)].long()
