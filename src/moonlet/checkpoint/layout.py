@@ -42,8 +42,7 @@ def _language_model(config: ModelConfig) -> Iterator[NamedSpec]:
     text, prefix = config.text, config.tensor_prefix
     yield f"{prefix}model.embed_tokens.weight", _bf16(text.vocab_size, text.hidden_size)
     yield f"{prefix}model.norm.weight", _bf16(text.hidden_size)
-    if not text.tie_word_embeddings:
-        yield f"{prefix}lm_head.weight", _bf16(text.vocab_size, text.hidden_size)
+    yield f"{prefix}lm_head.weight", _bf16(text.vocab_size, text.hidden_size)
     attention = dict(_attention(text))
     dense = dict(_mlp(text.hidden_size, text.intermediate_size))
     moe = dict(_moe(text))
