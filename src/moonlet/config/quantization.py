@@ -1,4 +1,4 @@
-"""How the routed experts are stored: compressed-tensors `pack-quantized` INT4, group 32, symmetric; or not quantised."""
+"""How the routed experts are stored: compressed-tensors `pack-quantized` INT4, group 32, symmetric; or plain."""
 
 from __future__ import annotations
 

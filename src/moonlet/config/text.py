@@ -81,6 +81,8 @@ class TextConfig:
         in_range("rms_norm_eps", self.rms_norm_eps, 0.0, 1.0)
         in_range("rope_theta", self.rope_theta, 1.0, 1e12)
         positive("routed_scaling_factor", self.routed_scaling_factor)
+        if self.tie_word_embeddings:
+            raise ConfigError("tie_word_embeddings is true, expected false: a shared head is not supported")
         if not self.eos_token_ids:
             raise ConfigError("eos_token_id is an empty list, expected at least one id to stop on")
         ids = {"bos_token_id": (self.bos_token_id,), "eos_token_id": self.eos_token_ids}

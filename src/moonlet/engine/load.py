@@ -1,0 +1,142 @@
+"""A checkpoint directory to a model ready to run: plan, place, bind."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+import torch
+from torch import Tensor
+
+from moonlet.cache import LatentPages
+from moonlet.chat.template import ChatTemplate
+from moonlet.chat.tokenizer import Tokenizer
+from moonlet.checkpoint import Checkpoint, open_checkpoint
+from moonlet.config import EngineOptions, ModelConfig
+from moonlet.engine.placement import Placer, Progress, is_routed_expert
+from moonlet.errors import OptionError
+from moonlet.experts import Bf16Experts, CpuExperts, TorchExperts, bind_experts, move_layers
+from moonlet.kernels import Runtime
+from moonlet.kernels.ops import AttentionForm, CpuOps, Ops, TorchOps
+from moonlet.model import Decoder, ExpertBackend, ForwardBatch, bind_weights
+from moonlet.model.cost import MemoryPlan, plan_memory
+
+logger = logging.getLogger(__name__)
+
+PlanReport = Callable[[MemoryPlan], None]
+"""Called with the plan before anything is loaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A decoder with everything a conversation with it needs.
+
+    cache_dtype, device: of the latent pages.  context_length: tokens of prompt and reply together.
+    """
+
+    config: ModelConfig
+    decoder: Decoder
+    tokenizer: Tokenizer
+    template: ChatTemplate
+    plan: MemoryPlan
+    context_length: int
+    cache_dtype: torch.dtype
+    device: torch.device
+
+    def new_cache(self, num_pages: int) -> LatentPages:
+        """Latent pages for this model, on the device its attention runs on."""
+        text = self.config.text
+        return LatentPages(text.num_hidden_layers, num_pages, text.latent_width, self.cache_dtype, self.device)
+
+    def forward(self, batch: ForwardBatch, cache: LatentPages) -> Tensor:
+        """Logits of the rows asked for, [M, vocab_size] float32 on the CPU."""
+        return self.decoder.forward(batch, cache).cpu()
+
+
+def load_model(
+    directory: Path,
+    options: EngineOptions,
+    *,
+    progress: Progress | None = None,
+    on_plan: PlanReport | None = None,
+) -> LoadedModel:
+    """Load the checkpoint in `directory`.
+
+    Every file is verified and the plan is held against this machine's memory before a weight is read.
+    Raises ConfigError, CheckpointError, TemplateError, OptionError or OutOfMemoryError, each in one line.
+    """
+    checkpoint = open_checkpoint(directory)
+    tokenizer = Tokenizer.from_dir(directory)
+    template = ChatTemplate.from_dir(directory)
+    device = _device(options)
+    plan = plan_memory(checkpoint.config, options)
+    if on_plan is not None:
+        on_plan(plan)
+
+    ops = _operations(options, device)
+    placer = Placer(checkpoint, device, int8_linears=options.dense == "int8", progress=progress)
+    with torch.inference_mode():
+        weights = bind_weights(checkpoint.config, placer.source())
+        experts = _experts(checkpoint, options, ops, device)
+    return LoadedModel(
+        config=checkpoint.config,
+        decoder=Decoder(checkpoint.config.text, weights, ops, experts),
+        tokenizer=tokenizer,
+        template=template,
+        plan=plan,
+        context_length=plan.context_length,
+        cache_dtype=torch.float32 if options.reference else torch.bfloat16,
+        device=device,
+    )
+
+
+def _device(options: EngineOptions) -> torch.device:
+    if options.device == "cuda":
+        if not torch.cuda.is_available():
+            raise OptionError("device is 'cuda', but torch sees no CUDA GPU on this machine; use --device cpu")
+        if options.dense == "int8":
+            raise OptionError("dense is 'int8' with device 'cuda', expected 'bf16': INT8 linears run on the CPU kernels")
+    return torch.device(options.device)
+
+
+def _operations(options: EngineOptions, device: torch.device) -> Ops:
+    attention = cast(AttentionForm, options.attention)
+    if options.reference:
+        return TorchOps(torch.float32, device, attention)
+    if device.type == "cuda":
+        return TorchOps(torch.bfloat16, device, attention)
+    return CpuOps(Runtime(options.num_threads, options.isa), attention)
+
+
+def _experts(checkpoint: Checkpoint, options: EngineOptions, ops: Ops, device: torch.device) -> ExpertBackend:
+    """Routed experts go to the GPU if they all fit in what is left there; otherwise they stay mapped for the CPU."""
+    config = checkpoint.config
+    if config.quantization is None:
+        return Bf16Experts(config, lambda name: checkpoint.get(name).to(device), ops)
+    layers = bind_experts(config, checkpoint.get)
+    if options.reference:
+        return TorchExperts(layers, torch.float32)
+    if device.type == "cuda" and _fit_on_gpu(checkpoint, device):
+        return TorchExperts(move_layers(layers, device), torch.bfloat16)
+    rt = ops.rt if isinstance(ops, CpuOps) else Runtime(options.num_threads, options.isa)
+    return CpuExperts(rt, layers, cast(Literal["int8", "bf16"], options.activations))
+
+
+GPU_RESERVE_BYTES = 4 << 30
+"""Left free on a GPU for the cache, one expert widened and the allocator's own slack."""
+
+
+def _fit_on_gpu(checkpoint: Checkpoint, device: torch.device) -> bool:
+    expert_bytes = sum(checkpoint.entry(name).num_bytes for name in checkpoint.names if is_routed_expert(name))
+    free_bytes, _ = torch.cuda.mem_get_info(device)
+    fits = expert_bytes + GPU_RESERVE_BYTES <= free_bytes
+    logger.info(
+        "routed experts: %.1f GB, %.1f GB free on the GPU: they run on the %s",
+        expert_bytes / 1e9,
+        free_bytes / 1e9,
+        "GPU" if fits else "CPU",
+    )
+    return fits

@@ -1,0 +1,110 @@
+"""Does the model fit this machine, and how much context with it: decided and said before anything is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from moonlet.config import EngineOptions, ModelConfig
+from moonlet.errors import OutOfMemoryError
+from moonlet.model.cost import kv_bytes_per_token, weight_bytes
+
+PAGE_TOKENS = 64
+"""The cache is handed out in pages of this many tokens, so a plan is whole pages."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPlan:
+    """What goes where, in bytes.
+
+    non_expert_bytes: weights that every token reads; they must fit.
+    expert_bytes: routed experts, mapped from the files. They need not fit: what does not is read from disk again.
+    workspace_bytes: activations of one chunk.  kv_bytes: the cache of `context_length` tokens.
+    """
+
+    available_bytes: int
+    non_expert_bytes: int
+    expert_bytes: int
+    workspace_bytes: int
+    kv_bytes_per_token: int
+    context_length: int
+
+    @property
+    def kv_bytes(self) -> int:
+        """The cache when the context is full."""
+        return self.context_length * self.kv_bytes_per_token
+
+    @property
+    def required_bytes(self) -> int:
+        """Everything that must be in memory at once."""
+        return self.non_expert_bytes + self.workspace_bytes + self.kv_bytes
+
+    @property
+    def free_for_experts_bytes(self) -> int:
+        """What is left to hold experts, as page cache."""
+        return self.available_bytes - self.required_bytes
+
+    @property
+    def experts_fit(self) -> bool:
+        """Whether all routed experts stay in memory beside the rest."""
+        return self.expert_bytes <= self.free_for_experts_bytes
+
+
+def plan_memory(config: ModelConfig, options: EngineOptions, available_bytes: int) -> MemoryPlan:
+    """Plan for a machine that can give this process `available_bytes`.
+
+    A context that was asked for is kept; otherwise it is the model's own limit, less where that does not fit. Where
+    not everything fits, experts in memory matter more than context nobody asked for: the cache then gets an eighth
+    of what the other weights leave, or a page at least.
+    Raises OutOfMemoryError, with the numbers, if the non-expert weights or the context asked for do not fit.
+    """
+    sizes = weight_bytes(config, options.dense)
+    per_token = kv_bytes_per_token(config)
+    workspace = _workspace_bytes(config, options.chunk_size)
+    # The vision part is mapped, and costs nothing until a picture is read.
+    non_expert = sizes.non_expert - sizes.vision
+    fixed = non_expert + workspace
+    left = available_bytes - fixed
+    if left < PAGE_TOKENS * per_token:
+        raise OutOfMemoryError(_does_not_fit(config, options, fixed + PAGE_TOKENS * per_token, available_bytes))
+    if options.context_length is not None:
+        context = min(options.context_length, config.text.max_position_embeddings)
+        if context * per_token > left:
+            raise OutOfMemoryError(
+                f"context_length {context:,} needs {_gb(context * per_token)} of cache beside {_gb(fixed)} of weights "
+                f"and workspace, {_gb(available_bytes)} available; "
+                f"at most {_whole_pages(left // per_token):,} tokens fit"
+            )
+    else:
+        room = left - sizes.routed_experts
+        budget = max(room, left // 8, PAGE_TOKENS * per_token)
+        context = min(config.text.max_position_embeddings, _whole_pages(budget // per_token))
+    return MemoryPlan(available_bytes, non_expert, sizes.routed_experts, workspace, per_token, context)
+
+
+def _workspace_bytes(config: ModelConfig, chunk_size: int) -> int:
+    """Activations of one chunk, float32: four residual-wide tensors, the widest intermediate twice, a row of logits."""
+    text = config.text
+    queries = text.num_attention_heads * (text.qk_head_dim + text.v_head_dim)
+    routed = text.num_experts_per_tok * text.moe_intermediate_size
+    widest = max(2 * text.intermediate_size, 2 * text.shared_intermediate_size, queries, routed)
+    return 4 * (chunk_size * (4 * text.hidden_size + 2 * widest) + text.vocab_size)
+
+
+def _does_not_fit(config: ModelConfig, options: EngineOptions, needed: int, available: int) -> str:
+    advice = "use a machine with more memory"
+    if options.dense != "int8":
+        smaller = needed - weight_bytes(config).non_expert + weight_bytes(config, "int8").non_expert
+        if smaller <= available:
+            advice = f"--dense int8 needs {_gb(smaller)}"
+    return (
+        f"not enough memory: the weights outside the routed experts and a minimal cache need {_gb(needed)}, "
+        f"{_gb(available)} available; {advice}"
+    )
+
+
+def _whole_pages(tokens: int) -> int:
+    return tokens // PAGE_TOKENS * PAGE_TOKENS
+
+
+def _gb(num_bytes: int) -> str:
+    return f"{num_bytes / 1e9:.1f} GB"
