@@ -1,0 +1,169 @@
+"""A GGUF model to the published safetensors form.
+
+Q4_0 experts become INT4 again, code for code, provided their scales fit BF16; experts of other types are widened to
+BF16. A file made by `convert_to_gguf` gives back every tensor it did not round, byte for byte, and the small files of
+its source; the vision tower comes from the safetensors file beside it.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from moonlet.checkpoint.gguf import GgufCheckpoint, GgufTokenizer
+from moonlet.checkpoint.gguf.names import experts_name
+from moonlet.checkpoint.gguf.writer import Progress
+from moonlet.checkpoint.layout import TensorSpec, expected_layout
+from moonlet.checkpoint.safetensors_writer import TensorSource, write_shards
+from moonlet.config import Int4Quantization, ModelConfig, parse_model_config, published_config
+from moonlet.config.json_file import JsonObject, parse_json_object
+from moonlet.errors import CheckpointError, ConfigError
+from moonlet.formats.gguf.int4 import q4_0_to_int4
+from moonlet.quant.source_files import write_source_files
+from moonlet.quant.to_gguf import vision_file
+
+MAX_SHARD_BYTES = 9_500_000_000
+"""As large as the published shards."""
+
+_IGNORED = ("lm_head", "re:.*self_attn.*", "re:.*shared_experts.*", r"re:.*mlp\.(gate|up|gate_up|down)_proj.*")
+_MATRICES = ("gate_proj", "up_proj", "down_proj")
+
+
+def convert_to_safetensors(
+    checkpoint: GgufCheckpoint, directory: Path, progress: Progress | None = None, max_bytes: int = MAX_SHARD_BYTES
+) -> ModelConfig:
+    """Write `checkpoint` to `directory` in the published form and return the config it describes.
+
+    Peak memory: one matrix widened. Raises CheckpointError or ConfigError in one line, among others where a Q4_0
+    scale does not fit BF16.
+    """
+    if directory.exists() and any(directory.iterdir()):
+        raise CheckpointError(f"{directory}: is not empty; give a new directory")
+    source = checkpoint.source_files()
+    vision = vision_file(checkpoint.files[0])
+    config, files = _target(checkpoint, source, has_vision=vision.is_file())
+    tensors = list(_tensors(checkpoint, config, vision))
+    write_shards(directory, tensors, max_bytes, progress)
+    write_source_files(directory, files)
+    _write_ranks(directory / "tiktoken.model", checkpoint.tokenizer)
+    return config
+
+
+def _target(
+    checkpoint: GgufCheckpoint, source: Mapping[str, str], has_vision: bool
+) -> tuple[ModelConfig, Mapping[str, str]]:
+    """The config of the result and the small files that say so; the source's own, unless the weights differ now."""
+    packed = _experts_are_q4_0(checkpoint)
+    if "config.json" not in source:
+        scheme = Int4Quantization(group_size=32, num_bits=4, ignore=_IGNORED) if packed else None
+        config = replace(checkpoint.config, quantization=scheme)
+        files = {"config.json": _json(published_config(config))}
+        return config, {"tokenizer_config.json": _json(_tokenizer_config(checkpoint.tokenizer)), **source, **files}
+    facts = parse_json_object(source["config.json"].encode(), "config.json carried by the file", ConfigError)
+    config = parse_model_config(facts)
+    changed = False
+    if config.quantization is not None and not packed:
+        for part in (facts, facts.get("text_config")):
+            if isinstance(part, dict):
+                changed |= part.pop("quantization_config", None) is not None
+    if config.vision is not None and not has_vision:
+        facts["vision_config"] = None
+        changed = True
+    if not changed:
+        return config, source
+    return parse_model_config(facts), {**source, "config.json": _json(facts)}
+
+
+def _experts_are_q4_0(checkpoint: GgufCheckpoint) -> bool:
+    text = checkpoint.config.text
+    return all(
+        checkpoint.stored(experts_name(layer_idx, matrix)).kind.name == "Q4_0"
+        for layer_idx in range(text.num_hidden_layers)
+        if text.is_moe_layer(layer_idx)
+        for matrix in _MATRICES
+    )
+
+
+def _tensors(checkpoint: GgufCheckpoint, config: ModelConfig, vision: Path) -> Iterator[TensorSource]:
+    stored_vision = set(_safetensors_names(vision)) if config.vision is not None else set()
+    for name, spec in expected_layout(config).items():
+        if not name.startswith(config.tensor_prefix) or name.startswith(("vision_tower.", "mm_projector.")):
+            if name not in stored_vision:
+                raise CheckpointError(f"{name}: not in {vision.name}, which should hold the vision tower")
+            yield TensorSource(name, spec.dtype, spec.shape, partial(_vision_tensor, vision, name, spec))
+        elif ".mlp.experts." in name:
+            yield TensorSource(name, spec.dtype, spec.shape, partial(_expert_tensor, checkpoint, config, name, spec))
+        else:
+            yield TensorSource(name, spec.dtype, spec.shape, partial(_plain_tensor, checkpoint, config, name))
+
+
+def _plain_tensor(checkpoint: GgufCheckpoint, config: ModelConfig, name: str) -> list[memoryview]:
+    published = name.removeprefix(config.tensor_prefix)
+    dtype = torch.float32 if published.endswith("e_score_correction_bias") else torch.bfloat16
+    return [_raw(checkpoint.get(published, dtype))]
+
+
+def _expert_tensor(checkpoint: GgufCheckpoint, config: ModelConfig, name: str, spec: TensorSpec) -> list[memoryview]:
+    """One of an expert's tensors; packed weights and their scales are both made from the same rows."""
+    if spec.contents is not None:
+        return [memoryview(np.array(spec.contents, dtype="<i4").tobytes())]
+    parts = name.removeprefix(config.tensor_prefix).split(".")
+    layer_idx, expert_id, matrix, last = int(parts[2]), int(parts[5]), parts[6], parts[7]
+    rows = checkpoint.stored(experts_name(layer_idx, matrix))[expert_id]
+    if last == "weight":
+        return [_raw(rows.dequantize(torch.bfloat16))]
+    packed, scale = q4_0_to_int4(rows.rows.numpy(), name.removesuffix(f".{last}"))
+    return [_raw(packed if last == "weight_packed" else scale)]
+
+
+def _vision_tensor(path: Path, name: str, spec: TensorSpec) -> list[memoryview]:
+    with safe_open(path, framework="pt") as file:
+        tensor: Tensor = file.get_tensor(name)
+    if tuple(tensor.shape) != spec.shape or tensor.dtype != torch.bfloat16:
+        raise CheckpointError(f"{name}: {tensor.dtype} {list(tensor.shape)} in {path.name}, expected {list(spec.shape)}")
+    return [_raw(tensor)]
+
+
+def _safetensors_names(path: Path) -> list[str]:
+    with safe_open(path, framework="pt") as file:
+        return list(file.keys())
+
+
+def _raw(tensor: Tensor) -> memoryview:
+    return memoryview(tensor.contiguous().view(torch.uint8).flatten().numpy())
+
+
+def _write_ranks(path: Path, tokenizer: GgufTokenizer) -> None:
+    """tiktoken.model as published: a line for each token, its bytes in base64 and its rank."""
+    ordered = sorted(tokenizer.ranks.items(), key=lambda item: item[1])
+    path.write_bytes(b"".join(base64.b64encode(token) + b" %d\n" % rank for token, rank in ordered))
+
+
+def _tokenizer_config(tokenizer: GgufTokenizer) -> JsonObject:
+    added = {
+        str(token_id): {"content": name, "special": True} for name, token_id in tokenizer.special_ids.items()
+    }
+    config: JsonObject = {
+        "added_tokens_decoder": added,
+        "bos_token": tokenizer.bos_token,
+        "eos_token": tokenizer.eos_token,
+        "pad_token": tokenizer.pad_token,
+        "unk_token": tokenizer.unk_token,
+        "tokenizer_class": "TikTokenTokenizer",
+    }
+    if tokenizer.chat_template is not None:
+        config["chat_template"] = tokenizer.chat_template
+    return config
+
+
+def _json(value: JsonObject) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
