@@ -90,7 +90,7 @@ def _machine(config: ModelConfig, options: EngineOptions) -> Machine:
     available = available_memory_bytes()
     plan, refusal = None, None
     try:
-        plan = plan_memory(config, options, available)
+        plan = plan_memory(config, options)
     except OutOfMemoryError as error:
         refusal = str(error)
     return Machine(len(os.sched_getaffinity(0)), total_memory_bytes(), available, plan, refusal)

@@ -130,7 +130,7 @@ def _machine_rows(machine: Machine) -> Iterable[tuple[str, str]]:
     if plan.experts_fit:
         yield "routed experts", f"{_size(plan.expert_bytes)}, all stay in memory"
         return
-    share = plan.free_for_experts_bytes / plan.expert_bytes
+    share = plan.expert_room_bytes / plan.expert_bytes
     yield (
         "routed experts",
         f"{_size(plan.expert_bytes)}, {share:.0%} stay in memory, the others are read from disk each time",
