@@ -1,0 +1,49 @@
+// The extension module moonlet._kernels: the Runtime, the errors, and one bind_<op> for each folder of csrc/.
+
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include "common/errors.h"
+#include "common/runtime.h"
+
+namespace nb = nanobind;
+
+namespace moonlet {
+namespace {
+
+void raise_as(const char* name, const char* message) {
+    const nb::object type = nb::module_::import_("moonlet.errors").attr(name);
+    PyErr_SetString(type.ptr(), message);
+}
+
+void translate(const std::exception_ptr& error, void*) {
+    try {
+        std::rethrow_exception(error);
+    } catch (const ShapeError& e) {
+        raise_as("ShapeError", e.what());
+    } catch (const OptionError& e) {
+        raise_as("OptionError", e.what());
+    }
+}
+
+void bind_runtime(nb::module_& m) {
+    nb::class_<Runtime>(m, "Runtime")
+        .def(nb::init<int, const std::string&>(), nb::arg("num_threads"), nb::arg("isa"))
+        .def_prop_ro("num_threads", &Runtime::num_threads)
+        .def_prop_ro("isa", [](const Runtime& runtime) { return isa_name(runtime.isa()); });
+    m.def("supported_isas", [] {
+        std::vector<std::string> names;
+        for (const Isa isa : supported_isas()) names.emplace_back(isa_name(isa));
+        return names;
+    });
+}
+
+}  // namespace
+}  // namespace moonlet
+
+NB_MODULE(_kernels, m) {
+    m.doc() = "Compiled operations of moonlet; use them through moonlet.kernels, which states shapes and meaning.";
+    nb::register_exception_translator(moonlet::translate);
+    moonlet::bind_runtime(m);
+}

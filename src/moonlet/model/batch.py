@@ -1,0 +1,32 @@
+"""The tokens of one forward pass, flattened over the sequences they belong to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardBatch:
+    """One forward pass over T tokens of B sequences; prefill chunks and decode steps look the same.
+
+    input_ids: [T] int64.
+    positions: [T] int64, the place of each token in its own sequence.
+    slots: [T] int64, where each token's latent is written: page * 64 + offset.
+    page_tables: [B, max_pages] int32, the pages of each sequence in order; entries past its length are not read.
+    seq_idx: [T] int32, the row of page_tables that a token belongs to.
+    context_lens: [T] int32, how many tokens of its sequence a token sees, itself included.
+    logits_rows: [M] int64, the tokens whose logits are wanted.
+
+    Tokens of one sequence stand in ascending order, and every earlier token of it is in this batch or
+    already in the cache: a token's latent is stored before anything attends to it.
+    """
+
+    input_ids: Tensor
+    positions: Tensor
+    slots: Tensor
+    page_tables: Tensor
+    seq_idx: Tensor
+    context_lens: Tensor
+    logits_rows: Tensor
