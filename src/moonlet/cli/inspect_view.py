@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from moonlet.cli.inspect_report import Machine, Report
+from moonlet.cli.units import count_text, size_text
 from moonlet.model.cost import Parts
 
 _PART_NAMES = {
@@ -73,7 +74,10 @@ def _model_rows(report: Report) -> Iterable[tuple[str, str]]:
     if vision is not None:
         yield "vision", f"{vision.vt_num_hidden_layers} blocks of {vision.vt_hidden_size}, patch {vision.patch_size}"
     language = report.parameters.total - report.parameters.vision
-    yield "parameters", f"{_count(language)} in the language model, {_count(report.active_parameters)} active per token"
+    yield (
+        "parameters",
+        f"{count_text(language)} in the language model, {count_text(report.active_parameters)} active per token",
+    )
 
 
 def _parts(report: Report) -> Table:
@@ -85,8 +89,8 @@ def _parts(report: Report) -> Table:
         number = getattr(report.parameters, part.name)
         if number:
             size = getattr(report.weight_bytes, part.name)
-            table.add_row(_PART_NAMES[part.name], _count(number), _size(size))
-    table.add_row("in all", _count(report.parameters.total), _size(report.weight_bytes.total))
+            table.add_row(_PART_NAMES[part.name], count_text(number), size_text(size))
+    table.add_row("in all", count_text(report.parameters.total), size_text(report.weight_bytes.total))
     return table
 
 
@@ -95,8 +99,8 @@ def _file_rows(report: Report, checked: bool) -> Iterable[tuple[str, str]]:
     if stored is None:
         yield "weights", "absent: only the facts of config.json are shown"
         return
-    yield "tensors", f"{stored.num_tensors:,} in {stored.num_files} files, {_size(stored.num_bytes)}"
-    yield "by type", ", ".join(f"{dtype} {_size(size)}" for dtype, size in stored.bytes_by_dtype.items())
+    yield "tensors", f"{stored.num_tensors:,} in {stored.num_files} files, {size_text(stored.num_bytes)}"
+    yield "by type", ", ".join(f"{dtype} {size_text(size)}" for dtype, size in stored.bytes_by_dtype.items())
     yield "verified", "names, types and shapes" + (", and no NaN or infinity in any value" if checked else "")
 
 
@@ -104,14 +108,14 @@ def _token_rows(report: Report) -> Iterable[tuple[str, str]]:
     traffic, lighter = report.decode_traffic, report.decode_traffic_int8
     yield (
         "reads",
-        f"{_size(traffic.total)}: routed experts {_size(traffic.routed_experts)}, "
-        f"all else {_size(traffic.other_weights)} ({_size(lighter.other_weights)} with --dense int8)",
+        f"{size_text(traffic.total)}: routed experts {size_text(traffic.routed_experts)}, "
+        f"all else {size_text(traffic.other_weights)} ({size_text(lighter.other_weights)} with --dense int8)",
     )
     context = report.config.text.max_position_embeddings
     per_token = report.kv_bytes_per_token
     yield (
         "cache",
-        f"{per_token / 1024:.1f} KiB a token of context, {_size(per_token * context)} for all {context:,}",
+        f"{per_token / 1024:.1f} KiB a token of context, {size_text(per_token * context)} for all {context:,}",
     )
     yield "operations", f"{report.decode_operations / 1e9:.3g} billion at an empty context"
 
@@ -119,33 +123,22 @@ def _token_rows(report: Report) -> Iterable[tuple[str, str]]:
 def _machine_rows(machine: Machine) -> Iterable[tuple[str, str]]:
     yield (
         "memory",
-        f"{_size(machine.available_bytes)} available of {_size(machine.memory_bytes)}, {machine.cpu_count} CPUs",
+        f"{size_text(machine.available_bytes)} available of {size_text(machine.memory_bytes)}, {machine.cpu_count} CPUs",
     )
     plan = machine.plan
     if plan is None:
         yield "fits", f"no: {machine.refusal}"
         return
-    yield "must be in memory", f"{_size(plan.non_expert_bytes)} of weights, {_size(plan.workspace_bytes)} to work in"
-    yield "context", f"{plan.context_length:,} tokens fit, {_size(plan.kv_bytes)} of cache when full"
+    yield (
+        "must be in memory",
+        f"{size_text(plan.non_expert_bytes)} of weights, {size_text(plan.workspace_bytes)} to work in",
+    )
+    yield "context", f"{plan.context_length:,} tokens fit, {size_text(plan.kv_bytes)} of cache when full"
     if plan.experts_fit:
-        yield "routed experts", f"{_size(plan.expert_bytes)}, all stay in memory"
+        yield "routed experts", f"{size_text(plan.expert_bytes)}, all stay in memory"
         return
     share = plan.expert_room_bytes / plan.expert_bytes
     yield (
         "routed experts",
-        f"{_size(plan.expert_bytes)}, {share:.0%} stay in memory, the others are read from disk each time",
+        f"{size_text(plan.expert_bytes)}, {share:.0%} stay in memory, the others are read from disk each time",
     )
-
-
-def _count(number: int) -> str:
-    for unit, name in ((10**9, "B"), (10**6, "M"), (10**3, "K")):
-        if number >= unit:
-            return f"{number / unit:,.2f} {name}"
-    return str(number)
-
-
-def _size(num_bytes: int) -> str:
-    for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "KB")):
-        if num_bytes >= unit:
-            return f"{num_bytes / unit:,.1f} {name}"
-    return f"{num_bytes} B"
