@@ -123,7 +123,8 @@ def _token_rows(report: Report) -> Iterable[tuple[str, str]]:
 def _machine_rows(machine: Machine) -> Iterable[tuple[str, str]]:
     yield (
         "memory",
-        f"{size_text(machine.available_bytes)} available of {size_text(machine.memory_bytes)}, {machine.cpu_count} CPUs",
+        f"{size_text(machine.available_bytes)} available of {size_text(machine.memory_bytes)}, "
+        f"{machine.cpu_count} CPUs",
     )
     plan = machine.plan
     if plan is None:
