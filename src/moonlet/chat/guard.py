@@ -20,7 +20,7 @@ from moonlet.errors import PromptError
 
 # Supplementary private-use plane 15: no meaning, no case, no whitespace, untouched by every string operation.
 _FIRST, _COUNT = 0xF0000, 0xFFFE
-_MAX_TRIES = 1000
+_MAX_GUESSES = 20
 _MAX_DEPTH = 128
 
 
@@ -30,7 +30,7 @@ class Guard:
     def __init__(self, markers: Iterable[str], outside: Iterable[Any]) -> None:
         """`markers`: the strings that must not form. `outside`: all values whose text will be protected.
 
-        Raises PromptError if the text leaves no private-use character unused.
+        Raises PromptError if the text leaves too few private-use characters unused.
         """
         texts = [text for value in outside for text in _texts(value)]
         risky = sorted({end for marker in markers for end in (marker[0], marker[-1])})
@@ -77,10 +77,17 @@ def _texts(value: Any, depth: int = 0) -> Iterable[str]:
 
 
 def _unused(texts: list[str], taken: Iterable[str]) -> str:
-    """A private-use character that no text holds: at random, so that nobody can write a text to exhaust the search."""
+    """A private-use character that no text holds."""
     taken = set(taken)
-    for _ in range(_MAX_TRIES):
+    for _ in range(_MAX_GUESSES):
         candidate = chr(_FIRST + secrets.randbelow(_COUNT))
         if candidate not in taken and not any(candidate in text for text in texts):
             return candidate
-    raise PromptError("messages: the text uses nearly every private-use character; it cannot be rendered safely")
+    # Only a text made for it gets here. Guessing was merely the cheap way.
+    taken.update(*texts)
+    free = [code for code in range(_FIRST, _FIRST + _COUNT) if chr(code) not in taken]
+    if not free:
+        raise PromptError(
+            "messages: the text uses every private-use character of Unicode; it cannot be rendered safely"
+        )
+    return chr(secrets.choice(free))

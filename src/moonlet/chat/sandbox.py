@@ -40,7 +40,7 @@ _UNESCAPE = "moonlet unescape"
 _LIMIT_ITERABLE, _LIMIT_JOIN = "moonlet_limit_iterable", "moonlet_limit_join"
 
 # Padding to a width of the template's choosing is memory of its choosing, and no chat template needs it.
-_PADDING_METHODS = frozenset({"center", "ljust", "rjust", "zfill", "expandtabs", "format", "format_map"})
+_PADDING_METHODS = frozenset({"center", "ljust", "rjust", "zfill", "expandtabs"})
 _PADDING_FILTERS = ("center", "format", "indent", "wordwrap", "xmlattr", "pprint")
 
 
@@ -106,6 +106,10 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         """Any call in a template, counted against its budget."""
         _budget(__context).spend(_STEPS_PER_CALL)
         return super().call(__context, _limited_method(__obj), *args, **kwargs)
+
+    def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
+        """`str.format`, which jinja2 makes safe but which can pad to any width, refused when it is called."""
+        return None if super().wrap_str_format(value) is None else _refuse_format
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         """Beside jinja2's rules, text has no methods that pad to a width."""
@@ -238,6 +242,10 @@ def _to_json(
     text = _limited_join(_counted(_budget(context), encoder.iterencode(value), _STEPS_PER_JSON_VALUE))
     unescape: Callable[[str], str] = context.parent[_UNESCAPE]
     return unescape(text) if ensure_ascii else text
+
+
+def _refuse_format(*_: Any, **__: Any) -> NoReturn:
+    raise SecurityError("formats text with 'format', which chat templates may not")
 
 
 def _raise_exception(message: str) -> NoReturn:
