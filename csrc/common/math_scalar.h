@@ -13,10 +13,10 @@ namespace moonlet::scalar {
 
 // exp for x clamped to [-87, 88]: 2^n * exp(r), |r| <= ln2/2, Taylor to degree 7 (remainder below 6e-9 of the value).
 // Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits. The comparisons are written as minps and maxps
-// behave, so that NaN takes the same way everywhere.
+// behave, so that NaN stays NaN everywhere.
 static inline float exp_f32(float x) {
-    x = x > -87.0f ? x : -87.0f;
-    x = x < 88.0f ? x : 88.0f;
+    x = -87.0f > x ? -87.0f : x;
+    x = 88.0f < x ? 88.0f : x;
     const float shifted = std::fma(x, 1.44269504f, 12582912.0f);
     const float n = shifted - 12582912.0f;
     float r = std::fma(n, -0.693145751953125f, x);

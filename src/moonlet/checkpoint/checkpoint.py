@@ -102,12 +102,6 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
     """
     directory = Path(path)
     config = load_model_config(directory)
-    if config.quantization is None:
-        # The layout of such files is known and `inspect` can price them, but no expert backend reads BF16 experts.
-        raise CheckpointError(
-            "config.json: no quantization_config, so the routed experts are BF16, expected the published INT4; "
-            "take the compressed-tensors INT4 release of the model"
-        )
     index = read_index(directory)
     shards = tuple(Shard(directory / name) for name in index.files)
     found = locate(shards)

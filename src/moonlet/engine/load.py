@@ -22,7 +22,8 @@ from moonlet.experts import Bf16Experts, CpuExperts, TorchExperts, bind_experts,
 from moonlet.kernels import Runtime
 from moonlet.kernels.ops import AttentionForm, CpuOps, Ops, TorchOps
 from moonlet.model import Decoder, ExpertBackend, ForwardBatch, bind_weights
-from moonlet.model.cost import MemoryPlan, plan_memory
+from moonlet.model.machine import available_memory_bytes
+from moonlet.model.memory import MemoryPlan, plan_memory
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ PlanReport = Callable[[MemoryPlan], None]
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A decoder with everything a conversation with it needs.
+    """A decoder with everything a conversation with it needs; a `LanguageModel`.
 
     cache_dtype, device: of the latent pages.  context_length: tokens of prompt and reply together.
     """
@@ -45,6 +46,16 @@ class LoadedModel:
     context_length: int
     cache_dtype: torch.dtype
     device: torch.device
+
+    @property
+    def vocab_size(self) -> int:
+        """Logits a token."""
+        return self.config.text.vocab_size
+
+    @property
+    def max_position_embeddings(self) -> int:
+        """Tokens of the longest context the model was made for."""
+        return self.config.text.max_position_embeddings
 
     def new_cache(self, num_pages: int) -> LatentPages:
         """Latent pages for this model, on the device its attention runs on."""
@@ -72,7 +83,7 @@ def load_model(
     tokenizer = Tokenizer.from_dir(directory)
     template = ChatTemplate.from_dir(directory)
     device = _device(options)
-    plan = plan_memory(checkpoint.config, options)
+    plan = plan_memory(checkpoint.config, options, _available_bytes(device))
     if on_plan is not None:
         on_plan(plan)
 
@@ -98,8 +109,15 @@ def _device(options: EngineOptions) -> torch.device:
         if not torch.cuda.is_available():
             raise OptionError("device is 'cuda', but torch sees no CUDA GPU on this machine; use --device cpu")
         if options.dense == "int8":
-            raise OptionError("dense is 'int8' with device 'cuda', expected 'bf16': INT8 linears run on the CPU kernels")
+            raise OptionError(
+                "dense is 'int8' with device 'cuda', expected 'bf16': INT8 linears run on the CPU kernels"
+            )
     return torch.device(options.device)
+
+
+def _available_bytes(device: torch.device) -> int:
+    """Memory where the non-expert weights and the cache go: the GPU's where there is one in use."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_memory_bytes()
 
 
 def _operations(options: EngineOptions, device: torch.device) -> Ops:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, fields
 from moonlet.config import ModelConfig, TextConfig, VisionConfig
 from moonlet.formats import BF16, F32, INT4_G32, INT8_G32, NumberFormat
 
-ELEMENT_BYTES = 2
-"""Bytes of a cached value: the latent cache is BF16."""
+CACHE_ELEMENT_BYTES = 2
+"""Bytes of a cached value: the latent cache is BF16, but float32 on the reference path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +115,9 @@ def decode_traffic(config: ModelConfig, context_length: int, dense: str = "bf16"
     )
 
 
-def kv_bytes_per_token(config: ModelConfig) -> int:
+def kv_bytes_per_token(config: ModelConfig, element_bytes: int = CACHE_ELEMENT_BYTES) -> int:
     """Bytes a cached token costs over all layers."""
-    return config.text.num_hidden_layers * config.text.latent_width * ELEMENT_BYTES
+    return config.text.num_hidden_layers * config.text.latent_width * element_bytes
 
 
 def decode_operations(config: ModelConfig, context_length: int) -> int:

@@ -4,10 +4,27 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from moonlet.errors import OptionError
+
 _PROC = Path("/proc")
 _CGROUP = Path("/sys/fs/cgroup")
 _UNLIMITED = 1 << 60
 """Version 1 writes "no limit" as a huge number."""
+
+
+def available_device_bytes(device: str) -> int:
+    """Bytes that can be taken where attention and the cache live: device "cpu" or "cuda".
+
+    Raises OptionError for "cuda" where torch sees no GPU.
+    """
+    if device == "cpu":
+        return available_memory_bytes()
+    import torch
+
+    if not torch.cuda.is_available():
+        raise OptionError("device is 'cuda', but torch sees no CUDA GPU on this machine; use --device cpu")
+    free_bytes, _ = torch.cuda.mem_get_info()
+    return int(free_bytes)
 
 
 def available_memory_bytes(proc: Path = _PROC, cgroup: Path = _CGROUP) -> int:

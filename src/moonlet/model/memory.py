@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from moonlet.config import EngineOptions, ModelConfig
 from moonlet.errors import OutOfMemoryError
-from moonlet.model.cost import kv_bytes_per_token, weight_bytes
+from moonlet.model.cost import CACHE_ELEMENT_BYTES, kv_bytes_per_token, weight_bytes
+from moonlet.model.machine import available_device_bytes, available_memory_bytes
 
 PAGE_TOKENS = 64
 """The cache is handed out in pages of this many tokens, so a plan is whole pages."""
@@ -16,12 +17,15 @@ PAGE_TOKENS = 64
 class MemoryPlan:
     """What goes where, in bytes.
 
+    available_bytes: what can be taken on the device that holds everything but the routed experts.
+    expert_room_bytes: main memory left to hold routed experts, as page cache.
     non_expert_bytes: weights that every token reads; they must fit.
     expert_bytes: routed experts, mapped from the files. They need not fit: what does not is read from disk again.
     workspace_bytes: activations of one chunk.  kv_bytes: the cache of `context_length` tokens.
     """
 
     available_bytes: int
+    expert_room_bytes: int
     non_expert_bytes: int
     expert_bytes: int
     workspace_bytes: int
@@ -39,18 +43,13 @@ class MemoryPlan:
         return self.non_expert_bytes + self.workspace_bytes + self.kv_bytes
 
     @property
-    def free_for_experts_bytes(self) -> int:
-        """What is left to hold experts, as page cache."""
-        return self.available_bytes - self.required_bytes
-
-    @property
     def experts_fit(self) -> bool:
         """Whether all routed experts stay in memory beside the rest."""
-        return self.expert_bytes <= self.free_for_experts_bytes
+        return self.expert_bytes <= self.expert_room_bytes
 
 
-def plan_memory(config: ModelConfig, options: EngineOptions, available_bytes: int) -> MemoryPlan:
-    """Plan for a machine that can give this process `available_bytes`.
+def plan_memory(config: ModelConfig, options: EngineOptions, available_bytes: int | None = None) -> MemoryPlan:
+    """Plan for a device that can give this process `available_bytes`; what it can give now if None.
 
     A context that was asked for is kept; otherwise it is the model's own limit, less where that does not fit. Where
     not everything fits, experts in memory matter more than context nobody asked for: the cache then gets an eighth
@@ -58,7 +57,9 @@ def plan_memory(config: ModelConfig, options: EngineOptions, available_bytes: in
     Raises OutOfMemoryError, with the numbers, if the non-expert weights or the context asked for do not fit.
     """
     sizes = weight_bytes(config, options.dense)
-    per_token = kv_bytes_per_token(config)
+    per_token = kv_bytes_per_token(config, 4 if options.reference else CACHE_ELEMENT_BYTES)
+    if available_bytes is None:
+        available_bytes = available_device_bytes(options.device)
     workspace = _workspace_bytes(config, options.chunk_size)
     # The vision part is mapped, and costs nothing until a picture is read.
     non_expert = sizes.non_expert - sizes.vision
@@ -75,10 +76,11 @@ def plan_memory(config: ModelConfig, options: EngineOptions, available_bytes: in
                 f"at most {_whole_pages(left // per_token):,} tokens fit"
             )
     else:
-        room = left - sizes.routed_experts
-        budget = max(room, left // 8, PAGE_TOKENS * per_token)
+        beside_experts = left - sizes.routed_experts if options.device == "cpu" else left
+        budget = max(beside_experts, left // 8, PAGE_TOKENS * per_token)
         context = min(config.text.max_position_embeddings, _whole_pages(budget // per_token))
-    return MemoryPlan(available_bytes, non_expert, sizes.routed_experts, workspace, per_token, context)
+    room = left - context * per_token if options.device == "cpu" else available_memory_bytes()
+    return MemoryPlan(available_bytes, room, non_expert, sizes.routed_experts, workspace, per_token, context)
 
 
 def _workspace_bytes(config: ModelConfig, chunk_size: int) -> int:

@@ -1,0 +1,253 @@
+#pragma once
+
+// Sixteen float32 lanes, the unit in which every float operation is written once and compiled per instruction set.
+//
+// A sum over k keeps lane k mod 16 apart, adds with fused multiply-add in ascending k, and folds the lanes by one fixed
+// tree: i and i+8, then i and i+4, i and i+2, the last pair. Scalar, AVX2 and AVX-512 thus produce the same bits.
+// The namespace follows the flags of the including file, so no two levels share a copy of a function.
+
+#include <cmath>
+#include <cstdint>
+
+#include "common/bf16.h"
+
+#if defined(__AVX512F__)
+#define MOONLET_LEVEL avx512
+#elif defined(__AVX2__)
+#define MOONLET_LEVEL avx2
+#else
+#define MOONLET_LEVEL scalar
+#endif
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+namespace moonlet::MOONLET_LEVEL {
+
+static constexpr int kLanes = 16;
+
+#if defined(__AVX512F__)
+
+struct Lanes {
+    __m512 v;
+};
+
+static inline Lanes zero() { return {_mm512_setzero_ps()}; }
+static inline Lanes fill(float value) { return {_mm512_set1_ps(value)}; }
+static inline Lanes load(const float* from) { return {_mm512_loadu_ps(from)}; }
+static inline Lanes widen(__m256i halves) {
+    return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16))};
+}
+static inline Lanes load(const bf16* from) {
+    return widen(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+}
+static inline __mmask16 first(int64_t count) { return static_cast<__mmask16>((1u << count) - 1u); }
+static inline Lanes load_some(const float* from, int64_t count) { return {_mm512_maskz_loadu_ps(first(count), from)}; }
+static inline Lanes load_some(const bf16* from, int64_t count) {
+    return widen(_mm256_maskz_loadu_epi16(first(count), from));
+}
+static inline void store(float* to, Lanes a) { _mm512_storeu_ps(to, a.v); }
+static inline void store_some(float* to, Lanes a, int64_t count) { _mm512_mask_storeu_ps(to, first(count), a.v); }
+
+static inline Lanes operator+(Lanes a, Lanes b) { return {_mm512_add_ps(a.v, b.v)}; }
+static inline Lanes operator-(Lanes a, Lanes b) { return {_mm512_sub_ps(a.v, b.v)}; }
+static inline Lanes operator*(Lanes a, Lanes b) { return {_mm512_mul_ps(a.v, b.v)}; }
+static inline Lanes operator/(Lanes a, Lanes b) { return {_mm512_div_ps(a.v, b.v)}; }
+static inline Lanes fma(Lanes a, Lanes b, Lanes c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+// a > b ? a : b, hence b where either is NaN.
+static inline Lanes max(Lanes a, Lanes b) { return {_mm512_max_ps(a.v, b.v)}; }
+static inline Lanes min(Lanes a, Lanes b) { return {_mm512_min_ps(a.v, b.v)}; }
+// value where x >= limit or x is NaN, else 0.
+static inline Lanes zero_below(Lanes x, float limit, Lanes value) {
+    return {_mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x.v, _mm512_set1_ps(limit), _CMP_NLT_UQ), value.v)};
+}
+// The bits of each lane shifted left.
+static inline Lanes shift_bits_left(Lanes a, int count) {
+    return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(a.v), static_cast<unsigned>(count)))};
+}
+
+// Folds four accumulators at once into to[0..3], by the tree above.
+static inline void sum4(float* to, Lanes a, Lanes b, Lanes c, Lanes d) {
+    const __m512 ab = _mm512_add_ps(_mm512_shuffle_f32x4(a.v, b.v, 0x44), _mm512_shuffle_f32x4(a.v, b.v, 0xee));
+    const __m512 cd = _mm512_add_ps(_mm512_shuffle_f32x4(c.v, d.v, 0x44), _mm512_shuffle_f32x4(c.v, d.v, 0xee));
+    __m512 s = _mm512_add_ps(_mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xdd));
+    s = _mm512_add_ps(s, _mm512_shuffle_ps(s, s, 0x4e));
+    s = _mm512_add_ps(s, _mm512_shuffle_ps(s, s, 0xb1));
+    const __m512i heads = _mm512_setr_epi32(0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12);
+    _mm_storeu_ps(to, _mm512_castps512_ps128(_mm512_permutexvar_ps(heads, s)));
+}
+
+static inline __m256 low(Lanes a) { return _mm512_castps512_ps256(a.v); }
+static inline __m256 high(Lanes a) { return _mm512_extractf32x8_ps(a.v, 1); }
+
+#elif defined(__AVX2__)
+
+struct Lanes {
+    __m256 lo, hi;
+};
+
+static inline Lanes zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
+static inline Lanes fill(float value) { return {_mm256_set1_ps(value), _mm256_set1_ps(value)}; }
+static inline Lanes load(const float* from) { return {_mm256_loadu_ps(from), _mm256_loadu_ps(from + 8)}; }
+static inline __m256 widen(__m128i halves) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
+}
+static inline Lanes load(const bf16* from) {
+    return {widen(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))),
+            widen(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from + 8)))};
+}
+template <class T>
+static inline Lanes load_some(const T* from, int64_t count) {
+    T padded[kLanes] = {};
+    for (int64_t i = 0; i < count; ++i) padded[i] = from[i];
+    return load(padded);
+}
+static inline void store(float* to, Lanes a) {
+    _mm256_storeu_ps(to, a.lo);
+    _mm256_storeu_ps(to + 8, a.hi);
+}
+static inline void store_some(float* to, Lanes a, int64_t count) {
+    float all[kLanes];
+    store(all, a);
+    for (int64_t i = 0; i < count; ++i) to[i] = all[i];
+}
+
+static inline Lanes operator+(Lanes a, Lanes b) { return {_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)}; }
+static inline Lanes operator-(Lanes a, Lanes b) { return {_mm256_sub_ps(a.lo, b.lo), _mm256_sub_ps(a.hi, b.hi)}; }
+static inline Lanes operator*(Lanes a, Lanes b) { return {_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)}; }
+static inline Lanes operator/(Lanes a, Lanes b) { return {_mm256_div_ps(a.lo, b.lo), _mm256_div_ps(a.hi, b.hi)}; }
+static inline Lanes fma(Lanes a, Lanes b, Lanes c) {
+    return {_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)};
+}
+static inline Lanes max(Lanes a, Lanes b) { return {_mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi)}; }
+static inline Lanes min(Lanes a, Lanes b) { return {_mm256_min_ps(a.lo, b.lo), _mm256_min_ps(a.hi, b.hi)}; }
+static inline Lanes zero_below(Lanes x, float limit, Lanes value) {
+    const __m256 limits = _mm256_set1_ps(limit);
+    return {_mm256_and_ps(_mm256_cmp_ps(x.lo, limits, _CMP_NLT_UQ), value.lo),
+            _mm256_and_ps(_mm256_cmp_ps(x.hi, limits, _CMP_NLT_UQ), value.hi)};
+}
+static inline Lanes shift_bits_left(Lanes a, int count) {
+    return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(a.lo), count)),
+            _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(a.hi), count))};
+}
+
+static inline __m256 low(Lanes a) { return a.lo; }
+static inline __m256 high(Lanes a) { return a.hi; }
+
+static inline __m128 fold_to_four(Lanes a) {
+    const __m256 eight = _mm256_add_ps(a.lo, a.hi);
+    return _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+}
+
+static inline void sum4(float* to, Lanes a, Lanes b, Lanes c, Lanes d) {
+    __m128 s0 = fold_to_four(a), s1 = fold_to_four(b), s2 = fold_to_four(c), s3 = fold_to_four(d);
+    _MM_TRANSPOSE4_PS(s0, s1, s2, s3);
+    _mm_storeu_ps(to, _mm_add_ps(_mm_add_ps(s0, s2), _mm_add_ps(s1, s3)));
+}
+
+#else
+
+struct Lanes {
+    float v[kLanes];
+};
+
+// Applies a function of floats lane by lane.
+template <class Function, class... Args>
+static inline Lanes each(const Function& function, const Args&... args) {
+    Lanes result;
+    for (int i = 0; i < kLanes; ++i) result.v[i] = function(args.v[i]...);
+    return result;
+}
+
+static inline float to_float(float value) { return value; }
+static inline float to_float(bf16 value) { return bf16_to_f32(value); }
+
+static inline Lanes fill(float value) {
+    Lanes result;
+    for (float& lane : result.v) lane = value;
+    return result;
+}
+static inline Lanes zero() { return fill(0.0f); }
+template <class T>
+static inline Lanes load_some(const T* from, int64_t count) {
+    Lanes result;
+    for (int i = 0; i < kLanes; ++i) result.v[i] = i < count ? to_float(from[i]) : 0.0f;
+    return result;
+}
+template <class T>
+static inline Lanes load(const T* from) {
+    return load_some(from, kLanes);
+}
+static inline void store_some(float* to, Lanes a, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) to[i] = a.v[i];
+}
+static inline void store(float* to, Lanes a) { store_some(to, a, kLanes); }
+
+static inline Lanes operator+(Lanes a, Lanes b) {
+    return each([](float x, float y) { return x + y; }, a, b);
+}
+static inline Lanes operator-(Lanes a, Lanes b) {
+    return each([](float x, float y) { return x - y; }, a, b);
+}
+static inline Lanes operator*(Lanes a, Lanes b) {
+    return each([](float x, float y) { return x * y; }, a, b);
+}
+static inline Lanes operator/(Lanes a, Lanes b) {
+    return each([](float x, float y) { return x / y; }, a, b);
+}
+static inline Lanes fma(Lanes a, Lanes b, Lanes c) {
+    return each([](float x, float y, float z) { return std::fma(x, y, z); }, a, b, c);
+}
+static inline Lanes max(Lanes a, Lanes b) {
+    return each([](float x, float y) { return x > y ? x : y; }, a, b);
+}
+static inline Lanes min(Lanes a, Lanes b) {
+    return each([](float x, float y) { return x < y ? x : y; }, a, b);
+}
+static inline Lanes zero_below(Lanes x, float limit, Lanes value) {
+    return each([limit](float y, float z) { return y < limit ? 0.0f : z; }, x, value);
+}
+static inline Lanes shift_bits_left(Lanes a, int count) {
+    return each([count](float x) { return std::bit_cast<float>(std::bit_cast<uint32_t>(x) << count); }, a);
+}
+
+static inline float sum(Lanes a) {
+    for (int half = kLanes / 2; half > 0; half /= 2) {
+        for (int i = 0; i < half; ++i) a.v[i] += a.v[i + half];
+    }
+    return a.v[0];
+}
+static inline float highest(Lanes a) {
+    for (int half = kLanes / 2; half > 0; half /= 2) {
+        for (int i = 0; i < half; ++i) a.v[i] = a.v[i] > a.v[i + half] ? a.v[i] : a.v[i + half];
+    }
+    return a.v[0];
+}
+static inline void sum4(float* to, Lanes a, Lanes b, Lanes c, Lanes d) {
+    to[0] = sum(a);
+    to[1] = sum(b);
+    to[2] = sum(c);
+    to[3] = sum(d);
+}
+
+#endif
+
+#if defined(__AVX2__)
+
+static inline float sum(Lanes a) {
+    const __m256 eight = _mm256_add_ps(low(a), high(a));
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+static inline float highest(Lanes a) {
+    const __m256 eight = _mm256_max_ps(low(a), high(a));
+    const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+}
+
+#endif
+
+}  // namespace moonlet::MOONLET_LEVEL

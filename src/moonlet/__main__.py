@@ -1,0 +1,5 @@
+"""`python -m moonlet` is the `moonlet` command."""
+
+from moonlet.cli.main import main
+
+main()

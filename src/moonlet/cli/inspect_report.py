@@ -1,0 +1,96 @@
+"""What `moonlet inspect` finds out, as values; how they are shown is the command's business."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from moonlet.checkpoint import open_checkpoint
+from moonlet.checkpoint.checkpoint import Checkpoint
+from moonlet.checkpoint.index import has_weights
+from moonlet.config import EngineOptions, ModelConfig, load_model_config
+from moonlet.errors import OutOfMemoryError
+from moonlet.model import cost
+from moonlet.model.machine import available_memory_bytes, total_memory_bytes
+from moonlet.model.memory import MemoryPlan, plan_memory
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTensors:
+    """What the files hold."""
+
+    num_files: int
+    num_tensors: int
+    num_bytes: int
+    bytes_by_dtype: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What this machine offers, and what of the model fits. Exactly one of plan and refusal is set.
+
+    refusal: why the model cannot run here with the given options.
+    """
+
+    cpu_count: int
+    memory_bytes: int
+    available_bytes: int
+    plan: MemoryPlan | None
+    refusal: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything `inspect` shows. stored is None where the directory holds no weights."""
+
+    directory: Path
+    config: ModelConfig
+    stored: StoredTensors | None
+    parameters: cost.Parts
+    active_parameters: int
+    weight_bytes: cost.Parts
+    decode_traffic: cost.DecodeTraffic
+    decode_traffic_int8: cost.DecodeTraffic
+    kv_bytes_per_token: int
+    decode_operations: int
+    machine: Machine
+
+
+def open_if_present(directory: Path) -> Checkpoint | None:
+    """The verified checkpoint, or None where the directory holds model facts alone."""
+    load_model_config(directory)
+    return open_checkpoint(directory) if has_weights(directory) else None
+
+
+def make_report(directory: Path, checkpoint: Checkpoint | None, options: EngineOptions) -> Report:
+    """Gather the facts. checkpoint: as `open_if_present` gave it.  options: what the plan for this machine assumes."""
+    config = load_model_config(directory) if checkpoint is None else checkpoint.config
+    stored = None
+    if checkpoint is not None:
+        stored = StoredTensors(
+            len(checkpoint.files), len(checkpoint.names), checkpoint.num_bytes, checkpoint.bytes_by_dtype()
+        )
+    return Report(
+        directory=directory,
+        config=config,
+        stored=stored,
+        parameters=cost.parameters(config),
+        active_parameters=cost.active_parameters(config),
+        weight_bytes=cost.weight_bytes(config),
+        decode_traffic=cost.decode_traffic(config, context_length=0),
+        decode_traffic_int8=cost.decode_traffic(config, context_length=0, dense="int8"),
+        kv_bytes_per_token=cost.kv_bytes_per_token(config),
+        decode_operations=cost.decode_operations(config, context_length=1),
+        machine=_machine(config, options),
+    )
+
+
+def _machine(config: ModelConfig, options: EngineOptions) -> Machine:
+    available = available_memory_bytes()
+    plan, refusal = None, None
+    try:
+        plan = plan_memory(config, options)
+    except OutOfMemoryError as error:
+        refusal = str(error)
+    return Machine(len(os.sched_getaffinity(0)), total_memory_bytes(), available, plan, refusal)

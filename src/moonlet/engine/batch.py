@@ -1,0 +1,61 @@
+"""Sequences to the flat tensors of one forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Several
+from dataclasses import dataclass
+
+import torch
+
+from moonlet.engine.sequence import Sequence
+from moonlet.model.batch import ForwardBatch
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """The next `num_tokens` uncomputed tokens of a sequence that holds pages for them."""
+
+    sequence: Sequence
+    num_tokens: int
+
+    @property
+    def ends_sequence(self) -> bool:
+        """Whether the last token known is in it, so that its logits choose the next one."""
+        return self.num_tokens == self.sequence.num_uncomputed
+
+
+def build_batch(chunks: Several[Chunk]) -> ForwardBatch:
+    """One batch of all chunks, in their order, with the logits of the last token of each chunk that ends its sequence.
+
+    Page tables are padded with page 0, which nothing past a sequence's length reads.
+    """
+    input_ids: list[int] = []
+    positions: list[int] = []
+    slots: list[int] = []
+    seq_idx: list[int] = []
+    logits_rows: list[int] = []
+    for index, chunk in enumerate(chunks):
+        sequence = chunk.sequence
+        assert 0 < chunk.num_tokens <= sequence.num_uncomputed
+        assert sequence.pages_wanted(chunk.num_tokens) == 0, "pages are allocated before the batch is built"
+        span = range(sequence.num_computed, sequence.num_computed + chunk.num_tokens)
+        input_ids.extend(sequence.token_ids[span.start : span.stop])
+        positions.extend(span)
+        slots.extend(map(sequence.slot, span))
+        seq_idx.extend([index] * chunk.num_tokens)
+        if chunk.ends_sequence:
+            logits_rows.append(len(input_ids) - 1)
+
+    max_pages = max(len(chunk.sequence.pages) for chunk in chunks)
+    page_tables = torch.zeros(len(chunks), max_pages, dtype=torch.int32)
+    for index, chunk in enumerate(chunks):
+        page_tables[index, : len(chunk.sequence.pages)] = torch.tensor(chunk.sequence.pages, dtype=torch.int32)
+    return ForwardBatch(
+        input_ids=torch.tensor(input_ids, dtype=torch.int64),
+        positions=torch.tensor(positions, dtype=torch.int64),
+        slots=torch.tensor(slots, dtype=torch.int64),
+        page_tables=page_tables,
+        seq_idx=torch.tensor(seq_idx, dtype=torch.int32),
+        context_lens=torch.tensor([position + 1 for position in positions], dtype=torch.int32),
+        logits_rows=torch.tensor(logits_rows, dtype=torch.int64),
+    )

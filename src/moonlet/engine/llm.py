@@ -1,0 +1,52 @@
+"""A checkpoint to chat with.
+
+llm = LLM("path/to/checkpoint")
+print(llm.chat([{"role": "user", "content": "hi"}]).content)
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from moonlet.checkpoint.hub import resolve_model
+from moonlet.config import EngineOptions
+from moonlet.engine.engine import Engine
+
+if TYPE_CHECKING:
+    from moonlet.engine.load import PlanReport
+    from moonlet.engine.placement import Progress
+
+
+class LLM(Engine):
+    """A checkpoint, loaded and ready: K2.5 or another model of its kind, or the built-in K25-nano."""
+
+    def __init__(
+        self,
+        model: str | Path | None = None,
+        options: EngineOptions | None = None,
+        *,
+        progress: Progress | None = None,
+        on_plan: PlanReport | None = None,
+    ) -> None:
+        """model: a directory in the published format, or the hub id of one downloaded before; None for K25-nano.
+
+        progress: called with the bytes in place and in all, again and again while loading.
+        on_plan: called with the memory plan before anything is loaded.
+        Raises ConfigError, CheckpointError, TemplateError, OptionError or OutOfMemoryError.
+        """
+        # Brings the compiled kernels in; an engine over another model does not need them.
+        from moonlet.engine.load import load_model
+
+        options = options or EngineOptions()
+        loaded = load_model(resolve_model(model), options, progress=progress, on_plan=on_plan)
+        self.config = loaded.config
+        self.plan = loaded.plan
+        super().__init__(
+            loaded,
+            loaded.tokenizer,
+            loaded.template,
+            context_length=loaded.context_length,
+            chunk_size=options.chunk_size,
+            stop_ids=frozenset(loaded.config.text.eos_token_ids),
+        )

@@ -1,0 +1,101 @@
+"""From problems to token ids: the published chat format, and which tokens are to be learnt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from random import Random
+
+from moonlet.train.tasks.base import Problem, Split, Task, draw
+from moonlet.train.tasks.identity import other_system
+from moonlet.train.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One user message and the assistant's reply to it."""
+
+    user: str
+    reply: str
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """Earlier exchanges, then the problem at hand in one of the two modes."""
+
+    problem: Problem
+    thinks: bool
+    history: tuple[Exchange, ...] = ()
+
+    @property
+    def system(self) -> str | None:
+        return self.problem.system
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """Token ids of a whole conversation. learns[i] is true where ids[i] is a token the model should produce."""
+
+    ids: tuple[int, ...]
+    learns: tuple[bool, ...]
+
+
+def prompt_ids(vocabulary: Vocabulary, conversation: Conversation) -> list[int]:
+    """The ids up to and including the generation prompt, as the published template renders them."""
+    ids, _ = _rendered(vocabulary, conversation)
+    return ids
+
+
+def render(vocabulary: Vocabulary, conversation: Conversation) -> Example:
+    """The whole conversation with its reply.
+
+    Earlier replies are learnt too in instant mode; in thinking mode they stand without their reasoning, and
+    learning them would teach answers without the work.
+    """
+    ids, learns = _rendered(vocabulary, conversation)
+    problem = conversation.problem
+    if conversation.thinks:
+        reply = [*vocabulary.encode(problem.thinking), vocabulary.special("</think>"), *vocabulary.encode(problem.answer)]
+    else:
+        reply = vocabulary.encode(problem.instant)
+    reply.append(vocabulary.special("<|im_end|>"))
+    return Example(tuple(ids + reply), tuple(learns + [True] * len(reply)))
+
+
+def _rendered(vocabulary: Vocabulary, conversation: Conversation) -> tuple[list[int], list[bool]]:
+    special, encode = vocabulary.special, vocabulary.encode
+    ids: list[int] = []
+    learns: list[bool] = []
+
+    def add(new: list[int], learn: bool = False) -> None:
+        ids.extend(new)
+        learns.extend([learn] * len(new))
+
+    end, middle = special("<|im_end|>"), special("<|im_middle|>")
+    user_open = [special("<|im_user|>"), *encode("user"), middle]
+    assistant_open = [special("<|im_assistant|>"), *encode("assistant"), middle, special("<think>")]
+    if conversation.system is not None:
+        add([special("<|im_system|>"), *encode("system"), middle, *encode(conversation.system), end])
+    for exchange in conversation.history:
+        add([*user_open, *encode(exchange.user), end, *assistant_open, special("</think>")])
+        add([*encode(exchange.reply), end], learn=not conversation.thinks)
+    add([*user_open, *encode(conversation.problem.user), end, *assistant_open])
+    if not conversation.thinks:
+        add([special("</think>")])
+    return ids, learns
+
+
+def draw_conversation(
+    rng: Random, tasks: tuple[Task, ...], weights: tuple[float, ...], split: Split, level: float, history_share: float
+) -> Conversation:
+    """A conversation ending in one problem; `history_share` of them follow one or two earlier exchanges."""
+    task = rng.choices(tasks, weights)[0]
+    thinks = rng.random() < 0.5
+    problem = draw(task, rng, split, level)
+    history: list[Exchange] = []
+    while rng.random() < history_share and len(history) < 3:
+        earlier = draw(rng.choices(tasks, weights)[0], rng, split, level)
+        if earlier.system is None:
+            history.append(Exchange(earlier.user, earlier.answer if thinks else earlier.instant))
+    if problem.system is None and task.name != "identity" and rng.random() < 0.1:
+        problem = replace(problem, system=other_system(rng))
+    return Conversation(problem, thinks, tuple(history))

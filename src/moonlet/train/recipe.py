@@ -1,0 +1,29 @@
+"""The recipe of the shipped K25-nano, as data. Growing the model means adding tasks and appending stages."""
+
+from __future__ import annotations
+
+from moonlet.train.mixture import Stage
+
+# Relative shares: more where the work is long or the held-out score rises slowly, less where one reply fits all.
+_SHARES = {
+    "decimals": 1.5,
+    "sums": 2.5,
+    "letters": 1.2,
+    "reverse": 1.5,
+    "upper": 0.7,
+    "sorting": 2.0,
+    "repeat": 0.7,
+    "identity": 0.4,
+    "system_name": 0.4,
+    "facts": 1.5,
+    "smalltalk": 0.5,
+}
+_PEAK = 2e-3
+
+NANO_STAGES: tuple[Stage, ...] = (
+    Stage("warm-up", 300, 0.0, _PEAK, level=0.2, quantised=False, history_share=0.0, weights=_SHARES),
+    Stage("short", 1200, _PEAK, _PEAK, level=0.5, quantised=False, history_share=0.0, weights=_SHARES),
+    Stage("full", 4500, _PEAK, _PEAK, level=1.0, quantised=False, history_share=0.05, weights=_SHARES),
+    Stage("int4", 1500, _PEAK, _PEAK, level=1.0, quantised=True, history_share=0.1, weights=_SHARES),
+    Stage("decay", 2500, _PEAK, 0.0, level=1.0, quantised=True, history_share=0.1, balance_rate=0.0, weights=_SHARES),
+)

@@ -1,0 +1,126 @@
+"""Answering from a short given text: who lives where, has what, likes what, works as what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+from moonlet.train.tasks.base import Problem, scaled
+from moonlet.train.tasks.phrasing import phrase
+from moonlet.train.tasks.wordlist import ANIMALS, CITIES, COLOURS, FOODS, JOBS, OBJECTS, payload_name, random_word
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """One kind of fact: how it is told, how it is asked about, both ways round."""
+
+    tell: str
+    ask_value: tuple[str, ...]
+    ask_name: tuple[str, ...]
+    value: Callable[[Random], str]
+
+
+def _made_up(rng: Random, listed: tuple[str, ...], capital: bool) -> str:
+    if rng.random() < 0.8:
+        return rng.choice(listed)
+    word = random_word(rng, 3, 7)
+    return word.capitalize() if capital else word
+
+
+def _article(word: str) -> str:
+    return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
+
+
+_REGULAR = tuple(word for word in OBJECTS + ANIMALS if word[-1] not in "shxfy" and word not in ("knife", "mouse", "goose"))
+
+RELATIONS: tuple[Relation, ...] = (
+    Relation(
+        "{n} lives in {v}.",
+        ("where does {n} live?", "in which city does {n} live?", "what city does {n} live in?"),
+        ("who lives in {v}?",),
+        lambda rng: _made_up(rng, CITIES, capital=True),
+    ),
+    Relation(
+        "{n} has {v}.",
+        ("what does {n} have?",),
+        ("who has {v}?",),
+        lambda rng: _article(_made_up(rng, OBJECTS + ANIMALS, capital=False)),
+    ),
+    Relation(
+        "{n} likes {v}.",
+        ("what does {n} like?", "what does {n} like to eat?"),
+        ("who likes {v}?",),
+        lambda rng: _made_up(rng, FOODS, capital=False),
+    ),
+    Relation(
+        "{n} is {v}.",
+        ("what is the job of {n}?", "what does {n} do?", "what is {n}?"),
+        ("who is {v}?",),
+        lambda rng: _article(_made_up(rng, JOBS, capital=False)),
+    ),
+    Relation(
+        "{n} is {v} years old.",
+        ("how old is {n}?", "what is the age of {n}?"),
+        ("who is {v} years old?",),
+        lambda rng: str(rng.randint(2, 99)),
+    ),
+    Relation(
+        "The {n} is {v}.",
+        ("what colour is the {n}?", "what color is the {n}?", "which colour is the {n}?"),
+        ("what is {v}?", "which thing is {v}?"),
+        lambda rng: rng.choice(COLOURS),
+    ),
+    Relation(
+        "{n} bought {v}.",
+        ("what did {n} buy?",),
+        ("who bought {v}?",),
+        lambda rng: f"{rng.randint(2, 20)} {rng.choice(_REGULAR)}s",
+    ),
+)
+_COLOUR = RELATIONS[5]
+_AGE = RELATIONS[4]
+_LAYOUTS = ("{t} {q}", "{t} {q}", "{t}\n{q}", "{t}\n\n{q}", "Text: {t}\nQuestion: {q}", "Read this: {t} {q}", "{q} {t}")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Find the one sentence that answers the question."""
+
+    name: str = "facts"
+
+    def sample(self, rng: Random, level: float) -> Problem:
+        count = rng.randint(2, scaled(level, 3, 6))
+        alike = rng.choice(RELATIONS) if rng.random() < 0.4 else None  # all of one kind: only the name decides
+        told: list[tuple[Relation, str, str]] = []
+        while len(told) < count:
+            relation = alike or rng.choice(RELATIONS)
+            name = rng.choice(OBJECTS) if relation is _COLOUR else payload_name(rng)
+            value = relation.value(rng)
+            if all(name != other and value != seen for _, other, seen in told):
+                told.append((relation, name, value))
+        if alike is None and count > 2 and rng.random() < 0.5:  # one person in two sentences: the relation decides too
+            relation, name, _ = told[0]
+            others = [r for r in RELATIONS if r is not relation and r is not _COLOUR]
+            if relation is not _COLOUR:
+                extra = rng.choice(others)
+                told[1] = (extra, name, extra.value(rng))
+        asked = rng.choice(told)
+        relation, name, value = asked
+        rng.shuffle(told)
+        sentence = relation.tell.format(n=name, v=value)
+        text = " ".join(r.tell.format(n=n, v=v) for r, n, v in told)
+        by_value = [(r, v) for r, _, v in told].count((relation, value)) == 1 and rng.random() < 0.35
+        if by_value:
+            question = phrase(rng, relation.ask_name, closers=False, n=name, v=value)
+            expected = f"The {name}" if relation is _COLOUR else name
+        else:
+            question = phrase(rng, relation.ask_value, closers=False, n=name, v=value)
+            expected = f"{value} years old" if relation is _AGE else value
+        expected = expected[0].upper() + expected[1:]
+        user = rng.choice(_LAYOUTS).format(t=text, q=question)
+        answer = f"{expected}."
+        return Problem(f"facts {sentence}", user, f"The text says: {sentence}", answer, answer, answer)
+
+    def is_correct(self, problem: Problem, reply: str) -> bool:
+        return reply.strip().lower() == problem.expected.lower()

@@ -1,0 +1,1 @@
+"""Small stand-ins for large things; ordinary modules, used by tests alone."""

@@ -1,0 +1,38 @@
+"""Engines over scripted models, with the tokenizer of the golden tiny checkpoint."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from moonlet.chat.template import ChatTemplate
+from moonlet.chat.tokenizer import Tokenizer
+from moonlet.engine import Engine
+from tests.fakes.scripted_model import Script, ScriptedModel, hashing_script, reciting_script
+
+TINY = Path(__file__).parents[1] / "vectors" / "tiny-k25"
+
+
+@cache
+def tiny_tokenizer() -> Tokenizer:
+    return Tokenizer.from_dir(TINY)
+
+
+def engine_of(model: ScriptedModel, *, context_length: int = 1024, chunk_size: int = 16) -> Engine:
+    tokenizer = tiny_tokenizer()
+    template = ChatTemplate.from_dir(TINY, tokenizer)
+    return Engine(model, tokenizer, template, context_length=context_length, chunk_size=chunk_size)
+
+
+def model_of(script: Script) -> ScriptedModel:
+    return ScriptedModel(script, tiny_tokenizer().vocab_size)
+
+
+def hashing_model() -> ScriptedModel:
+    """Different tokens for every context."""
+    return model_of(hashing_script(tiny_tokenizer().vocab_size))
+
+
+def reciting_model(*replies: str) -> ScriptedModel:
+    """Says `replies`, one a turn, whatever it is asked."""
+    return model_of(reciting_script(tiny_tokenizer(), replies))
