@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from moonlet.checkpoint import Checkpoint
@@ -22,7 +23,6 @@ from moonlet.checkpoint.gguf.model_config import ARCHITECTURE, model_metadata
 from moonlet.checkpoint.gguf.names import K_B, V_B, GgufSpec, expected_tensors
 from moonlet.checkpoint.gguf.tokenizer import GgufTokenizer, tokenizer_metadata
 from moonlet.checkpoint.gguf.writer import Fact, Progress, TensorPlan, write_gguf
-from moonlet.checkpoint.safetensors_writer import TensorSource, write_safetensors
 from moonlet.config import TextConfig
 from moonlet.formats import int4g32
 from moonlet.formats.gguf import BlockType, block_type
@@ -81,7 +81,7 @@ def convert_to_gguf(
         "general.file_type": _FILE_TYPES.get(choice.experts.name, 0),
         "general.quantization_version": 2,
         **model_metadata(config),
-        **tokenizer_metadata(tokenizer),
+        **tokenizer_metadata(tokenizer, config.text.eos_token_ids),
         **{SOURCE_PREFIX + name: text for name, text in source_files.items()},
     }
     plans = [_plan(checkpoint, spec, choice) for spec in expected_tensors(config, split_kv_b=True)]
@@ -89,18 +89,14 @@ def convert_to_gguf(
     files = write_gguf(path, metadata, plans, max_bytes=choice.max_file_bytes, progress=progress)
     if config.vision is None:
         return files
-    vision = [_as_stored(checkpoint, name) for name in checkpoint.names if not name.startswith(config.tensor_prefix)]
-    write_safetensors(vision_file(path), vision)
-    return (*files, vision_file(path))
-
-
-def _as_stored(checkpoint: Checkpoint, name: str) -> TensorSource:
-    entry = checkpoint.entry(name)
-    return TensorSource(name, entry.dtype, entry.shape, lambda: [_raw(checkpoint.get(name))])
-
-
-def _raw(tensor: Tensor) -> memoryview:
-    return memoryview(tensor.contiguous().view(torch.uint8).flatten().numpy())
+    names = [name for name in checkpoint.names if not name.startswith(config.tensor_prefix)]
+    target = vision_file(path)
+    partial_file = target.with_name(target.name + ".partial")
+    save_file({name: checkpoint.get(name) for name in names}, partial_file, metadata={"format": "pt"})
+    # The library makes files that only their owner can read.
+    partial_file.chmod(0o644)
+    partial_file.replace(target)
+    return (*files, target)
 
 
 def _plan(checkpoint: Checkpoint, spec: GgufSpec, choice: GgufChoice) -> TensorPlan:
@@ -125,13 +121,13 @@ def _fitting(kind: BlockType, spec: GgufSpec) -> BlockType:
     narrow = block_type(_NARROW_ROWS.get(kind.name, "IQ4_NL")) if kind.block_weights == 256 else block_type("BF16")
     if width % narrow.block_weights:
         narrow = block_type("BF16")
-    logger.info("%s: rows of %d weights are not whole %s blocks; written as %s", spec.name, width, kind.name, narrow.name)
+    logger.warning("%s: rows of %d weights are not %s blocks, written as %s", spec.name, width, kind.name, narrow.name)
     return narrow
 
 
 def _experts(checkpoint: Checkpoint, spec: GgufSpec, kind: BlockType) -> Iterator[memoryview]:
     for expert_id in range(spec.shape[0]):
-        yield memoryview(_expert(checkpoint, spec.published.format(expert_id), kind).reshape(-1))
+        yield _expert(checkpoint, spec.published.format(expert_id), kind).reshape(-1).data
 
 
 def _expert(checkpoint: Checkpoint, name: str, kind: BlockType) -> Bytes:
@@ -151,7 +147,7 @@ def _matrix(checkpoint: Checkpoint, spec: GgufSpec, kind: BlockType) -> Iterator
     step = max(1, _PIECE_WEIGHTS // rows.shape[1])
     for start in range(0, rows.shape[0], step):
         piece = rows[start : start + step].to(torch.float32).contiguous().numpy()
-        yield memoryview(quantize(kind, piece).reshape(-1))
+        yield quantize(kind, piece).reshape(-1).data
 
 
 def _oriented(weight: Tensor, spec: GgufSpec, text: TextConfig) -> Tensor:

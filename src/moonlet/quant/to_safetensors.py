@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors import safe_open
 from torch import Tensor
@@ -22,8 +21,8 @@ from torch import Tensor
 from moonlet.checkpoint.gguf import GgufCheckpoint, GgufTokenizer
 from moonlet.checkpoint.gguf.names import experts_name
 from moonlet.checkpoint.gguf.writer import Progress
-from moonlet.checkpoint.layout import TensorSpec, expected_layout
-from moonlet.checkpoint.safetensors_writer import TensorSource, write_shards
+from moonlet.checkpoint.layout import TensorSpec
+from moonlet.checkpoint.write import write_checkpoint
 from moonlet.config import Int4Quantization, ModelConfig, parse_model_config, published_config
 from moonlet.config.json_file import JsonObject, parse_json_object
 from moonlet.errors import CheckpointError, ConfigError
@@ -31,28 +30,23 @@ from moonlet.formats.gguf.int4 import q4_0_to_int4
 from moonlet.quant.source_files import write_source_files
 from moonlet.quant.to_gguf import vision_file
 
-MAX_SHARD_BYTES = 9_500_000_000
-"""As large as the published shards."""
-
 _IGNORED = ("lm_head", "re:.*self_attn.*", "re:.*shared_experts.*", r"re:.*mlp\.(gate|up|gate_up|down)_proj.*")
 _MATRICES = ("gate_proj", "up_proj", "down_proj")
 
 
 def convert_to_safetensors(
-    checkpoint: GgufCheckpoint, directory: Path, progress: Progress | None = None, max_bytes: int = MAX_SHARD_BYTES
+    checkpoint: GgufCheckpoint, directory: Path, progress: Progress | None = None
 ) -> ModelConfig:
     """Write `checkpoint` to `directory` in the published form and return the config it describes.
 
-    Peak memory: one matrix widened. Raises CheckpointError or ConfigError in one line, among others where a Q4_0
-    scale does not fit BF16.
+    A run that was stopped goes on where it was. Raises CheckpointError or ConfigError in one line, among others where
+    a Q4_0 scale does not fit BF16.
     """
-    if directory.exists() and any(directory.iterdir()):
-        raise CheckpointError(f"{directory}: is not empty; give a new directory")
-    source = checkpoint.source_files()
+    carried = checkpoint.source_files()
     vision = vision_file(checkpoint.files[0])
-    config, files = _target(checkpoint, source, has_vision=vision.is_file())
-    tensors = list(_tensors(checkpoint, config, vision))
-    write_shards(directory, tensors, max_bytes, progress)
+    config, files = _target(checkpoint, carried, has_vision=vision.is_file())
+    write_checkpoint(directory, config, partial(_tensor, checkpoint, config, vision), progress=progress)
+    # Last, since until then config.json marks the directory as this run's own.
     write_source_files(directory, files)
     _write_ranks(directory / "tiktoken.model", checkpoint.tokenizer)
     return config
@@ -93,53 +87,39 @@ def _experts_are_q4_0(checkpoint: GgufCheckpoint) -> bool:
     )
 
 
-def _tensors(checkpoint: GgufCheckpoint, config: ModelConfig, vision: Path) -> Iterator[TensorSource]:
-    stored_vision = set(_safetensors_names(vision)) if config.vision is not None else set()
-    for name, spec in expected_layout(config).items():
-        if not name.startswith(config.tensor_prefix) or name.startswith(("vision_tower.", "mm_projector.")):
-            if name not in stored_vision:
-                raise CheckpointError(f"{name}: not in {vision.name}, which should hold the vision tower")
-            yield TensorSource(name, spec.dtype, spec.shape, partial(_vision_tensor, vision, name, spec))
-        elif ".mlp.experts." in name:
-            yield TensorSource(name, spec.dtype, spec.shape, partial(_expert_tensor, checkpoint, config, name, spec))
-        else:
-            yield TensorSource(name, spec.dtype, spec.shape, partial(_plain_tensor, checkpoint, config, name))
-
-
-def _plain_tensor(checkpoint: GgufCheckpoint, config: ModelConfig, name: str) -> list[memoryview]:
+def _tensor(checkpoint: GgufCheckpoint, config: ModelConfig, vision: Path, name: str, spec: TensorSpec) -> Tensor:
+    """One tensor of the published layout."""
+    if name.startswith(("vision_tower.", "mm_projector.")):
+        return _vision_tensor(vision, name, spec)
     published = name.removeprefix(config.tensor_prefix)
-    dtype = torch.float32 if published.endswith("e_score_correction_bias") else torch.bfloat16
-    return [_raw(checkpoint.get(published, dtype))]
+    if ".mlp.experts." in published:
+        return _expert_tensor(checkpoint, published, spec)
+    return checkpoint.get(published, torch.float32 if spec.dtype == "F32" else torch.bfloat16)
 
 
-def _expert_tensor(checkpoint: GgufCheckpoint, config: ModelConfig, name: str, spec: TensorSpec) -> list[memoryview]:
+def _expert_tensor(checkpoint: GgufCheckpoint, published: str, spec: TensorSpec) -> Tensor:
     """One of an expert's tensors; packed weights and their scales are both made from the same rows."""
     if spec.contents is not None:
-        return [memoryview(np.array(spec.contents, dtype="<i4").tobytes())]
-    parts = name.removeprefix(config.tensor_prefix).split(".")
-    layer_idx, expert_id, matrix, last = int(parts[2]), int(parts[5]), parts[6], parts[7]
-    rows = checkpoint.stored(experts_name(layer_idx, matrix))[expert_id]
+        return torch.tensor(spec.contents, dtype=torch.int32)
+    matrix_name, _, last = published.rpartition(".")
+    parts = matrix_name.split(".")
+    layer_idx, expert_id, matrix = int(parts[2]), int(parts[5]), parts[6]
+    stored = checkpoint.stored(experts_name(layer_idx, matrix))[expert_id]
     if last == "weight":
-        return [_raw(rows.dequantize(torch.bfloat16))]
-    packed, scale = q4_0_to_int4(rows.rows.numpy(), name.removesuffix(f".{last}"))
-    return [_raw(packed if last == "weight_packed" else scale)]
+        return stored.dequantize(torch.bfloat16)
+    packed, scale = q4_0_to_int4(stored.rows.numpy(), matrix_name)
+    return packed if last == "weight_packed" else scale
 
 
-def _vision_tensor(path: Path, name: str, spec: TensorSpec) -> list[memoryview]:
+def _vision_tensor(path: Path, name: str, spec: TensorSpec) -> Tensor:
     with safe_open(path, framework="pt") as file:
+        if name not in file.keys():  # noqa: SIM118 (not a mapping)
+            raise CheckpointError(f"{name}: not in {path.name}, which should hold the vision tower")
         tensor: Tensor = file.get_tensor(name)
     if tuple(tensor.shape) != spec.shape or tensor.dtype != torch.bfloat16:
-        raise CheckpointError(f"{name}: {tensor.dtype} {list(tensor.shape)} in {path.name}, expected {list(spec.shape)}")
-    return [_raw(tensor)]
-
-
-def _safetensors_names(path: Path) -> list[str]:
-    with safe_open(path, framework="pt") as file:
-        return list(file.keys())
-
-
-def _raw(tensor: Tensor) -> memoryview:
-    return memoryview(tensor.contiguous().view(torch.uint8).flatten().numpy())
+        found = f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
+        raise CheckpointError(f"{name}: {found} in {path.name}, expected bfloat16 {list(spec.shape)}")
+    return tensor
 
 
 def _write_ranks(path: Path, tokenizer: GgufTokenizer) -> None:
@@ -149,9 +129,7 @@ def _write_ranks(path: Path, tokenizer: GgufTokenizer) -> None:
 
 
 def _tokenizer_config(tokenizer: GgufTokenizer) -> JsonObject:
-    added = {
-        str(token_id): {"content": name, "special": True} for name, token_id in tokenizer.special_ids.items()
-    }
+    added = {str(token_id): {"content": name, "special": True} for name, token_id in tokenizer.special_ids.items()}
     config: JsonObject = {
         "added_tokens_decoder": added,
         "bos_token": tokenizer.bos_token,

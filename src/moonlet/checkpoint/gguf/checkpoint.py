@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from moonlet.checkpoint.gguf.model_config import check_architecture, read_model_config
-from moonlet.checkpoint.gguf.names import KV_B, K_B, V_B, GgufSpec, expected_tensors, experts_name, gguf_name
+from moonlet.checkpoint.gguf.names import K_B, KV_B, V_B, GgufSpec, expected_tensors, experts_name, gguf_name
 from moonlet.checkpoint.gguf.shards import GgufFile, open_files
 from moonlet.checkpoint.gguf.tokenizer import GgufTokenizer, read_tokenizer
 from moonlet.config import ModelConfig
@@ -81,9 +81,7 @@ class GgufCheckpoint:
 
     def experts(self, layer_idx: int) -> BlockLayer:
         """The routed experts of decoder layer `layer_idx`, as stored."""
-        gate, up, down = (
-            self.stored(experts_name(layer_idx, part)) for part in ("gate_proj", "up_proj", "down_proj")
-        )
+        gate, up, down = (self.stored(experts_name(layer_idx, part)) for part in ("gate_proj", "up_proj", "down_proj"))
         return BlockLayer(gate, up, down)
 
     def get(self, name: str, dtype: torch.dtype | None = None) -> Tensor:
@@ -151,9 +149,7 @@ def check_layout(expected: list[GgufSpec], found: Mapping[str, GgufFile], where:
                 f"{one_line(name)}: in {file.path.name} but not part of the model its metadata describes"
             )
         if entry.shape != spec.shape:
-            raise CheckpointError(
-                f"{name}: shape {list(entry.shape)} in {file.path.name}, expected {list(spec.shape)}"
-            )
+            raise CheckpointError(f"{name}: shape {list(entry.shape)} in {file.path.name}, expected {list(spec.shape)}")
         if spec.role == "vector" and entry.kind.name not in _FLOATS:
             raise CheckpointError(
                 f"{name}: type {entry.kind.name} in {file.path.name}, expected one of {', '.join(_FLOATS)}"

@@ -16,7 +16,9 @@ MAX_STRING_BYTES = 64 << 20
 MAX_ARRAY_ITEMS = 1 << 24
 
 STRING, ARRAY, BOOL = 8, 9, 7
-_SCALARS = {0: "<u1", 1: "<i1", 2: "<u2", 3: "<i2", 4: "<u4", 5: "<i4", 6: "<f4", 7: "<u1", 10: "<u8", 11: "<i8", 12: "<f8"}
+_SCALARS = {
+    0: "<u1", 1: "<i1", 2: "<u2", 3: "<i2", 4: "<u4", 5: "<i4", 6: "<f4", BOOL: "<u1", 10: "<u8", 11: "<i8", 12: "<f8",
+}  # fmt: skip
 
 Value = bool | int | float | str | tuple[str, ...] | NDArray[Any]
 """A metadata value; arrays of numbers come as numpy arrays of the stored type, arrays of strings as tuples."""

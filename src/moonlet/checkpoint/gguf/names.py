@@ -91,8 +91,8 @@ def expected_tensors(config: ModelConfig, *, split_kv_b: bool) -> Iterator[GgufS
     prefix = config.tensor_prefix
     # One expert a layer stands for the stack, so the layout is built as if there were one.
     single = replace(text, n_routed_experts=1, num_experts_per_tok=1, n_group=1, topk_group=1)
-    layout = expected_layout(replace(config, text=single, vision=None, quantization=None, media_placeholder_token_id=None))
-    for full_name, spec in layout.items():
+    plain = replace(config, text=single, vision=None, quantization=None, media_placeholder_token_id=None)
+    for full_name, spec in expected_layout(plain).items():
         published = full_name.removeprefix(prefix)
         shape = spec.shape
         if ".mlp.experts.0." in published:

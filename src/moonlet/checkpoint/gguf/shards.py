@@ -30,8 +30,6 @@ class GgufFile:
         if not path.is_file():
             raise CheckpointError(f"{path}: no such file; give a .gguf file")
         self._map = map_file(path)
-        # The view is released before the mapping can be closed; nothing of the header refers to it afterwards
-        # but small copies and arrays that own a reference of their own.
         header = parse_header(memoryview(self._map), path.name)
         self.metadata = Metadata(header.metadata, path.name)
         self.entries = header.tensors
@@ -81,7 +79,7 @@ def _check_split(files: tuple[GgufFile, ...]) -> None:
         number, count = file.metadata.integer("split.no"), file.metadata.integer("split.count")
         if (number, count) != (index, len(files)):
             raise CheckpointError(
-                f"{file.path.name}: says it is part {number + 1} of {count}, expected part {index + 1} of {len(files)}; "
+                f"{file.path.name}: says it is part {number + 1} of {count}, expected {index + 1} of {len(files)}; "
                 "files may have been renamed or mixed"
             )
     owner: dict[str, GgufFile] = {}

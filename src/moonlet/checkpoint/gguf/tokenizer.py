@@ -8,7 +8,7 @@ Source: conversion/deepseek.py of llama.cpp, and the GPT-2 encoder for the alpha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from moonlet.checkpoint.gguf.metadata import Metadata
@@ -119,8 +119,14 @@ def _check_merges(metadata: Metadata, ranks: Mapping[bytes, int]) -> None:
         last = rank
 
 
-def tokenizer_metadata(tokenizer: GgufTokenizer) -> dict[str, bool | int | str | list[str] | list[int]]:
-    """The metadata that says what `tokenizer` says; `read_tokenizer` of it gives the same."""
+def tokenizer_metadata(
+    tokenizer: GgufTokenizer, stop_ids: Sequence[int]
+) -> dict[str, bool | int | str | list[str] | list[int]]:
+    """The metadata that says what `tokenizer` says; `read_tokenizer` of it gives the same.
+
+    stop_ids: the config's end-of-sequence ids. The first that is not the tokenizer's own is written as the end of a
+    turn: K2.5 stops on <|im_end|> although its tokenizer names [EOS].
+    """
     alphabet = _alphabet()
 
     def spell(token: bytes) -> str:
@@ -148,6 +154,9 @@ def tokenizer_metadata(tokenizer: GgufTokenizer) -> dict[str, bool | int | str |
         # The template writes every token of a conversation, and K2.5's begins without [BOS].
         "tokenizer.ggml.add_bos_token": False,
     }
+    turn_ends = [token_id for token_id in stop_ids if token_id != tokenizer.special_ids[tokenizer.eos_token]]
+    if turn_ends:
+        found["tokenizer.ggml.eot_token_id"] = turn_ends[0]
     if tokenizer.chat_template:
         found["tokenizer.chat_template"] = tokenizer.chat_template
     return found

@@ -75,7 +75,8 @@ def write_gguf(
         facts = dict(metadata) if index == 0 else {}
         split: list[tuple[str, int, int]] = []
         if count > 1:
-            split = [("split.no", _U16, index), ("split.count", _U16, count), ("split.tensors.count", _I32, len(tensors))]
+            split = [("split.no", _U16, index), ("split.count", _U16, count)]
+            split.append(("split.tensors.count", _I32, len(tensors)))
         header = _header(facts, split, group)
         if not _is_complete(target, header, group):
             _write_file(target, header, group, done, total, progress)

@@ -38,7 +38,8 @@ def _signed(magnitudes: Codes, signs: Bytes) -> Codes:
 def _sevens(packed: NDArray[np.uint32]) -> Bytes:
     """Four sign bytes from the low 28 bits of each word: [n, k] to [n, 4 k]."""
     index = (packed[:, :, None] >> np.array([0, 7, 14, 21], dtype=np.uint32)) & np.uint32(127)
-    return PARITY_SIGNS[index].reshape(packed.shape[0], -1)
+    signs: Bytes = PARITY_SIGNS[index]
+    return signs.reshape(packed.shape[0], -1)
 
 
 def _half_steps(d: Bytes, scales: NDArray[np.uint8] | NDArray[np.uint32], factor: np.float32) -> Floats:

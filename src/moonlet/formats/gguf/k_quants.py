@@ -68,9 +68,7 @@ def expand_q6_k(blocks: Bytes) -> Int8Groups:
     """Groups of 16: (d * s) * (q - 32), s int8; nibbles in runs of 64, high bit pairs in runs of 32."""
     low, high, scales, d = cut(blocks, 128, 64, 16, 2)
     codes = spread(low, 64, 4) | (spread(high, 32, 2) << np.uint8(4))
-    return Int8Groups(
-        codes.astype(np.int8) - np.int8(32), half(d) * scales.view(np.int8).astype(np.float32), None
-    )
+    return Int8Groups(codes.astype(np.int8) - np.int8(32), half(d) * scales.view(np.int8).astype(np.float32), None)
 
 
 def _trits(packed: Bytes, count: int, width: int) -> Bytes:
