@@ -21,6 +21,7 @@ from moonlet.checkpoint import Checkpoint
 from moonlet.checkpoint.gguf.checkpoint import SOURCE_PREFIX
 from moonlet.checkpoint.gguf.model_config import ARCHITECTURE, model_metadata
 from moonlet.checkpoint.gguf.names import K_B, V_B, GgufSpec, expected_tensors
+from moonlet.checkpoint.gguf.shards import model_stem
 from moonlet.checkpoint.gguf.tokenizer import GgufTokenizer, tokenizer_metadata
 from moonlet.checkpoint.gguf.writer import Fact, Progress, TensorPlan, write_gguf
 from moonlet.config import TextConfig
@@ -56,8 +57,8 @@ class GgufChoice:
 
 
 def vision_file(path: Path) -> Path:
-    """Where the vision tower of a model written to `path` is kept."""
-    return path.with_suffix(".vision.safetensors")
+    """Where the vision tower of the model in `path`, or in split files of which `path` is one, is kept."""
+    return path.with_name(f"{model_stem(path)}.vision.safetensors")
 
 
 def convert_to_gguf(

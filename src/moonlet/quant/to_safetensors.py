@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -19,7 +20,6 @@ from safetensors import safe_open
 from torch import Tensor
 
 from moonlet.checkpoint.gguf import GgufCheckpoint, GgufTokenizer
-from moonlet.checkpoint.gguf.names import experts_name
 from moonlet.checkpoint.gguf.writer import Progress
 from moonlet.checkpoint.layout import TensorSpec
 from moonlet.checkpoint.write import write_checkpoint
@@ -30,8 +30,9 @@ from moonlet.formats.gguf.int4 import q4_0_to_int4
 from moonlet.quant.source_files import write_source_files
 from moonlet.quant.to_gguf import vision_file
 
+logger = logging.getLogger(__name__)
+
 _IGNORED = ("lm_head", "re:.*self_attn.*", "re:.*shared_experts.*", r"re:.*mlp\.(gate|up|gate_up|down)_proj.*")
-_MATRICES = ("gate_proj", "up_proj", "down_proj")
 
 
 def convert_to_safetensors(
@@ -70,6 +71,7 @@ def _target(
             if isinstance(part, dict):
                 changed |= part.pop("quantization_config", None) is not None
     if config.vision is not None and not has_vision:
+        logger.warning("no vision tower beside %s: the result reads text only", checkpoint.files[0].name)
         facts["vision_config"] = None
         changed = True
     if not changed:
@@ -79,12 +81,8 @@ def _target(
 
 def _experts_are_q4_0(checkpoint: GgufCheckpoint) -> bool:
     text = checkpoint.config.text
-    return all(
-        checkpoint.stored(experts_name(layer_idx, matrix)).kind.name == "Q4_0"
-        for layer_idx in range(text.num_hidden_layers)
-        if text.is_moe_layer(layer_idx)
-        for matrix in _MATRICES
-    )
+    layers = (checkpoint.experts(i) for i in range(text.num_hidden_layers) if text.is_moe_layer(i))
+    return all(m.kind.name == "Q4_0" for layer in layers for m in (layer.gate_proj, layer.up_proj, layer.down_proj))
 
 
 def _tensor(checkpoint: GgufCheckpoint, config: ModelConfig, vision: Path, name: str, spec: TensorSpec) -> Tensor:
@@ -94,7 +92,7 @@ def _tensor(checkpoint: GgufCheckpoint, config: ModelConfig, vision: Path, name:
     published = name.removeprefix(config.tensor_prefix)
     if ".mlp.experts." in published:
         return _expert_tensor(checkpoint, published, spec)
-    return checkpoint.get(published, torch.float32 if spec.dtype == "F32" else torch.bfloat16)
+    return checkpoint.get(published).contiguous()
 
 
 def _expert_tensor(checkpoint: GgufCheckpoint, published: str, spec: TensorSpec) -> Tensor:
@@ -104,7 +102,8 @@ def _expert_tensor(checkpoint: GgufCheckpoint, published: str, spec: TensorSpec)
     matrix_name, _, last = published.rpartition(".")
     parts = matrix_name.split(".")
     layer_idx, expert_id, matrix = int(parts[2]), int(parts[5]), parts[6]
-    stored = checkpoint.stored(experts_name(layer_idx, matrix))[expert_id]
+    layer = checkpoint.experts(layer_idx)
+    stored = {"gate_proj": layer.gate_proj, "up_proj": layer.up_proj, "down_proj": layer.down_proj}[matrix][expert_id]
     if last == "weight":
         return stored.dequantize(torch.bfloat16)
     packed, scale = q4_0_to_int4(stored.rows.numpy(), matrix_name)

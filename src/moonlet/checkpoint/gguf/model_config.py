@@ -36,7 +36,7 @@ def check_architecture(metadata: Metadata) -> None:
 def read_model_config(metadata: Metadata, tensor_names: Collection[str]) -> ModelConfig:
     """The model's facts, under the names of config.json.
 
-    tensor_names: of the whole model; they tell tied embeddings and whether the router has a correction bias.
+    tensor_names: of the whole model; they tell how queries are stored.
     Raises ConfigError naming file and key for a missing, impossible or unsupported fact.
     """
     check_architecture(metadata)
@@ -82,7 +82,8 @@ def read_model_config(metadata: Metadata, tensor_names: Collection[str]) -> Mode
             rope_theta=metadata.number("deepseek2.rope.freq_base", 10000.0),
             rope_scaling=_rope_scaling(metadata),
             max_position_embeddings=metadata.integer("deepseek2.context_length"),
-            tie_word_embeddings="output.weight" not in tensor_names,
+            # A file without output.weight would share the embeddings; this family never does, so it is missing.
+            tie_word_embeddings=False,
             hidden_act="silu",
             bos_token_id=metadata.integer("tokenizer.ggml.bos_token_id"),
             eos_token_ids=tuple(eos),

@@ -44,7 +44,10 @@ _EXPERTS = {
     "gate_proj": "ffn_gate_exps.weight",
     "up_proj": "ffn_up_exps.weight",
     "down_proj": "ffn_down_exps.weight",
+    "gate_up_proj": "ffn_gate_up_exps.weight",
 }
+FUSED_GATE_UP = _EXPERTS["gate_up_proj"]
+"""Some files stack gate over up in one tensor."""
 
 KV_B, K_B, V_B = "attn_kv_b.weight", "attn_k_b.weight", "attn_v_b.weight"
 
@@ -78,14 +81,15 @@ def gguf_name(published: str) -> str:
 
 
 def experts_name(layer_idx: int, matrix: str) -> str:
-    """The stacked experts of a layer; matrix: "gate_proj", "up_proj" or "down_proj"."""
+    """The stacked experts of a layer; matrix: "gate_proj", "up_proj", "down_proj"; "gate_up_proj" for both stacked."""
     return f"blk.{layer_idx}.{_EXPERTS[matrix]}"
 
 
-def expected_tensors(config: ModelConfig, *, split_kv_b: bool) -> Iterator[GgufSpec]:
+def expected_tensors(config: ModelConfig, *, split_kv_b: bool, fused_gate_up: bool = False) -> Iterator[GgufSpec]:
     """Every tensor of a file for `config`, in the order of the published layout; the vision tower is not part of it.
 
     split_kv_b: attn_k_b and attn_v_b as written since 2025, rather than the older attn_kv_b.
+    fused_gate_up: the experts' gate and up stacked in one tensor.
     """
     text = config.text
     prefix = config.tensor_prefix
@@ -97,9 +101,14 @@ def expected_tensors(config: ModelConfig, *, split_kv_b: bool) -> Iterator[GgufS
         shape = spec.shape
         if ".mlp.experts.0." in published:
             matrix = published.replace(".experts.0.", ".experts.{}.").removesuffix(".weight")
-            layer = f"blk.{published.split('.')[2]}"
-            stacked = (text.n_routed_experts, *shape)
-            yield GgufSpec(f"{layer}.{_EXPERTS[matrix.rpartition('.')[2]]}", prefix + matrix, stacked, "experts")
+            layer, part = int(published.split(".")[2]), matrix.rpartition(".")[2]
+            rows = shape[0]
+            if fused_gate_up and part != "down_proj":
+                if part == "up_proj":
+                    continue
+                part, rows = "gate_up_proj", 2 * rows
+            stacked = (text.n_routed_experts, rows, shape[1])
+            yield GgufSpec(experts_name(layer, part), prefix + matrix, stacked, "experts")
             continue
         name = gguf_name(published)
         if ".mlp.gate." in published:

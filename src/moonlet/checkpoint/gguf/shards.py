@@ -46,6 +46,12 @@ def split_name(stem: str, number: int, count: int) -> str:
     return f"{stem}-{number:05d}-of-{count:05d}.gguf"
 
 
+def model_stem(path: Path) -> str:
+    """The name of the model a file belongs to: without ".gguf" and without its number among split files."""
+    match = _SPLIT.fullmatch(path.name)
+    return match["stem"] if match is not None else path.stem
+
+
 def open_files(path: Path) -> tuple[GgufFile, ...]:
     """Open `path` and, if it is one of a split model, all its companions, in order.
 

@@ -10,7 +10,7 @@ import numpy as np
 from moonlet.errors import CheckpointError, ShapeError
 from moonlet.formats.gguf import quantize_simple
 from moonlet.formats.gguf.bits import Bytes, Floats
-from moonlet.formats.gguf.types import BlockType
+from moonlet.formats.gguf.types import BLOCK_TYPES, BlockType
 
 _CHUNK_WEIGHTS = 1 << 20
 """Quantised at a time: the searches keep a few dozen float32 copies of a chunk."""
@@ -29,9 +29,9 @@ QUANTIZERS: Mapping[str, Callable[[Floats], Bytes]] = MappingProxyType(
 """By name: [num_blocks, block_weights] float32 to [num_blocks, block_bytes] uint8."""
 
 
-def can_quantize(kind: BlockType) -> bool:
-    """Whether `quantize` can make this type."""
-    return kind.block_weights == 1 or kind.name in QUANTIZERS
+def writable_types() -> tuple[str, ...]:
+    """Names of the types `quantize` can make, in the order of the table."""
+    return tuple(row.name for row in BLOCK_TYPES if row.block_weights == 1 or row.name in QUANTIZERS)
 
 
 def quantize(kind: BlockType, weights: Floats) -> Bytes:
@@ -50,7 +50,7 @@ def quantize(kind: BlockType, weights: Floats) -> Bytes:
         return _floats(kind, weights).reshape(shape)
     quantizer = QUANTIZERS.get(kind.name)
     if quantizer is None:
-        raise CheckpointError(f"cannot write {kind.name}; expected one of F32, F16, BF16, {', '.join(QUANTIZERS)}")
+        raise CheckpointError(f"cannot write {kind.name}; expected one of {', '.join(writable_types())}")
     blocks = weights.reshape(-1, kind.block_weights)
     step = max(1, _CHUNK_WEIGHTS // kind.block_weights)
     parts = [quantizer(blocks[start : start + step]) for start in range(0, blocks.shape[0], step)]
