@@ -1,5 +1,7 @@
 """Types of the extension module built from csrc/. Arrays are anything with __dlpack__; the faces pass torch tensors."""
 
+from torch import Tensor
+
 class Runtime:
     def __init__(self, num_threads: int, isa: str) -> None: ...
     @property
@@ -7,4 +9,34 @@ class Runtime:
     @property
     def isa(self) -> str: ...
 
+class Int4Experts:
+    def __init__(
+        self,
+        gate_packed: list[Tensor],
+        gate_scales: list[Tensor],
+        up_packed: list[Tensor],
+        up_scales: list[Tensor],
+        down_packed: list[Tensor],
+        down_scales: list[Tensor],
+    ) -> None: ...
+    @property
+    def num_experts(self) -> int: ...
+    @property
+    def hidden_size(self) -> int: ...
+    @property
+    def intermediate_size(self) -> int: ...
+
 def supported_isas() -> list[str]: ...
+def experts_forward(
+    runtime: Runtime,
+    layer: Int4Experts,
+    x: Tensor,
+    topk_ids: Tensor,
+    topk_weights: Tensor,
+    activations: str,
+    out: Tensor,
+) -> None: ...
+def linear_int8(runtime: Runtime, x: Tensor, codes: Tensor, scales: Tensor, out: Tensor) -> None: ...
+def quantize_int8_groups(runtime: Runtime, x: Tensor, codes: Tensor, scales: Tensor) -> None: ...
+def read_memory(runtime: Runtime, buffer: Tensor) -> int: ...
+def multiply_int8(runtime: Runtime, num_rounds: int) -> int: ...

@@ -6,6 +6,28 @@ batch, the chunking, the number of threads and the instruction set (DESIGN decis
 
 from __future__ import annotations
 
+from moonlet.kernels.experts import (
+    Activations,
+    Int4Experts,
+    dequantize_int4,
+    experts_forward,
+    reference_experts_forward,
+)
+from moonlet.kernels.int8_groups import quantize_int8_groups, reference_quantize_int8_groups
+from moonlet.kernels.linear_int8 import dequantize_int8, linear_int8, quantize_int8, reference_linear_int8
 from moonlet.kernels.runtime import Runtime
 
-__all__ = ["Runtime"]
+__all__ = [
+    "Activations",
+    "Int4Experts",
+    "Runtime",
+    "dequantize_int4",
+    "dequantize_int8",
+    "experts_forward",
+    "linear_int8",
+    "quantize_int8",
+    "quantize_int8_groups",
+    "reference_experts_forward",
+    "reference_linear_int8",
+    "reference_quantize_int8_groups",
+]
