@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from moonlet import _kernels
+from moonlet.kernels.runtime import Runtime
 from moonlet.kernels.weights import INT8_GROUP_SIZE, INT8_ZERO, F32Weight, Int8Weight, LinearWeight
 
 
@@ -24,3 +26,17 @@ def linear_reference(x: Tensor, weight: LinearWeight, dtype: torch.dtype = torch
     if isinstance(weight, F32Weight):
         dtype = torch.float32
     return torch.nn.functional.linear(x.to(dtype), widen(weight).to(dtype)).float()
+
+
+def linear_bf16(rt: Runtime, x: Tensor, weight: Tensor) -> Tensor:
+    """x @ weight^T in float32.  x: [T, K] float32.  weight: [N, K] bfloat16.  Returns [T, N] float32."""
+    out = x.new_empty(x.shape[0], weight.shape[0])
+    _kernels.linear_bf16(rt.native, x, weight, out)
+    return out
+
+
+def linear_f32(rt: Runtime, x: Tensor, weight: Tensor) -> Tensor:
+    """x @ weight^T in float32.  x: [T, K] float32.  weight: [N, K] float32.  Returns [T, N] float32."""
+    out = x.new_empty(x.shape[0], weight.shape[0])
+    _kernels.linear_f32(rt.native, x, weight, out)
+    return out
