@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tests.kernels.int4 import random_experts, random_routing
 
 from moonlet.errors import OptionError, ShapeError
 from moonlet.kernels import (
@@ -13,6 +12,7 @@ from moonlet.kernels import (
     experts_forward,
     reference_experts_forward,
 )
+from tests.kernels.int4 import random_experts, random_routing
 
 # (hidden_size, moe_intermediate_size): whole blocks of 128, and every number of groups left over.
 SIZES = [(128, 256), (160, 96), (64, 32), (352, 224)]

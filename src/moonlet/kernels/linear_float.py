@@ -6,15 +6,15 @@ import torch
 from torch import Tensor
 
 from moonlet import _kernels
+from moonlet.kernels.linear_int8 import dequantize_int8
 from moonlet.kernels.runtime import Runtime
-from moonlet.kernels.weights import INT8_GROUP_SIZE, INT8_ZERO, F32Weight, Int8Weight, LinearWeight
+from moonlet.kernels.weights import F32Weight, Int8Weight, LinearWeight
 
 
 def widen(weight: LinearWeight) -> Tensor:
     """The weight as [N, K] float32; exact for every storage."""
     if isinstance(weight, Int8Weight):
-        values = weight.codes.float() - INT8_ZERO
-        return values * weight.scales.float().repeat_interleave(INT8_GROUP_SIZE, dim=1)
+        return dequantize_int8(weight.codes, weight.scales)
     return weight.weight.float()
 
 
