@@ -10,6 +10,20 @@
 namespace nb = nanobind;
 
 namespace moonlet {
+
+// One line for each folder that binds something, in alphabetical order; called below in the same order.
+void bind_ceiling(nb::module_& m);
+void bind_experts(nb::module_& m);
+void bind_linear_float(nb::module_& m);
+void bind_linear_int8(nb::module_& m);
+void bind_mla(nb::module_& m);
+void bind_quantize(nb::module_& m);
+void bind_rms_norm(nb::module_& m);
+void bind_rope(nb::module_& m);
+void bind_router(nb::module_& m);
+void bind_silu_mul(nb::module_& m);
+void bind_store_latent(nb::module_& m);
+
 namespace {
 
 void raise_as(const char* name, const char* message) {
@@ -46,4 +60,15 @@ NB_MODULE(_kernels, m) {
     m.doc() = "Compiled operations of moonlet; use them through moonlet.kernels, which states shapes and meaning.";
     nb::register_exception_translator(moonlet::translate);
     moonlet::bind_runtime(m);
+    moonlet::bind_ceiling(m);
+    moonlet::bind_experts(m);
+    moonlet::bind_linear_float(m);
+    moonlet::bind_linear_int8(m);
+    moonlet::bind_mla(m);
+    moonlet::bind_quantize(m);
+    moonlet::bind_rms_norm(m);
+    moonlet::bind_rope(m);
+    moonlet::bind_router(m);
+    moonlet::bind_silu_mul(m);
+    moonlet::bind_store_latent(m);
 }

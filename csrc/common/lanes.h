@@ -6,21 +6,19 @@
 // tree: i and i+8, then i and i+4, i and i+2, the last pair. Scalar, AVX2 and AVX-512 thus produce the same bits.
 // The namespace follows the flags of the including file, so no two levels share a copy of a function.
 
-#include <cmath>
 #include <cstdint>
 
 #include "common/bf16.h"
 
 #if defined(__AVX512F__)
 #define MOONLET_LEVEL avx512
+#include "common/math_avx512.h"
 #elif defined(__AVX2__)
 #define MOONLET_LEVEL avx2
+#include "common/math_avx2.h"
 #else
 #define MOONLET_LEVEL scalar
-#endif
-
-#if defined(__AVX2__)
-#include <immintrin.h>
+#include "common/math_scalar.h"
 #endif
 
 namespace moonlet::MOONLET_LEVEL {
@@ -36,16 +34,12 @@ struct Lanes {
 static inline Lanes zero() { return {_mm512_setzero_ps()}; }
 static inline Lanes fill(float value) { return {_mm512_set1_ps(value)}; }
 static inline Lanes load(const float* from) { return {_mm512_loadu_ps(from)}; }
-static inline Lanes widen(__m256i halves) {
-    return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16))};
-}
-static inline Lanes load(const bf16* from) {
-    return widen(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
-}
+static inline Lanes load(const bf16* from) { return {load_bf16(from)}; }
 static inline __mmask16 first(int64_t count) { return static_cast<__mmask16>((1u << count) - 1u); }
 static inline Lanes load_some(const float* from, int64_t count) { return {_mm512_maskz_loadu_ps(first(count), from)}; }
 static inline Lanes load_some(const bf16* from, int64_t count) {
-    return widen(_mm256_maskz_loadu_epi16(first(count), from));
+    const __m256i bits = _mm256_maskz_loadu_epi16(first(count), from);
+    return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16))};
 }
 static inline void store(float* to, Lanes a) { _mm512_storeu_ps(to, a.v); }
 static inline void store_some(float* to, Lanes a, int64_t count) { _mm512_mask_storeu_ps(to, first(count), a.v); }
@@ -57,15 +51,12 @@ static inline Lanes operator/(Lanes a, Lanes b) { return {_mm512_div_ps(a.v, b.v
 static inline Lanes fma(Lanes a, Lanes b, Lanes c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
 // a > b ? a : b, hence b where either is NaN.
 static inline Lanes max(Lanes a, Lanes b) { return {_mm512_max_ps(a.v, b.v)}; }
-static inline Lanes min(Lanes a, Lanes b) { return {_mm512_min_ps(a.v, b.v)}; }
-// value where x >= limit or x is NaN, else 0.
-static inline Lanes zero_below(Lanes x, float limit, Lanes value) {
-    return {_mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x.v, _mm512_set1_ps(limit), _CMP_NLT_UQ), value.v)};
+// e^x, exactly 0 below -87: what a softmax ignores must vanish.
+static inline Lanes exp(Lanes x) {
+    return {_mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x.v, _mm512_set1_ps(-87.0f), _CMP_NLT_UQ), exp_f32(x.v))};
 }
-// The bits of each lane shifted left.
-static inline Lanes shift_bits_left(Lanes a, int count) {
-    return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(a.v), static_cast<unsigned>(count)))};
-}
+static inline Lanes sigmoid(Lanes x) { return {sigmoid_f32(x.v)}; }
+static inline Lanes silu(Lanes x) { return {silu_f32(x.v)}; }
 
 // Folds four accumulators at once into to[0..3], by the tree above.
 static inline void sum4(float* to, Lanes a, Lanes b, Lanes c, Lanes d) {
@@ -90,13 +81,7 @@ struct Lanes {
 static inline Lanes zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
 static inline Lanes fill(float value) { return {_mm256_set1_ps(value), _mm256_set1_ps(value)}; }
 static inline Lanes load(const float* from) { return {_mm256_loadu_ps(from), _mm256_loadu_ps(from + 8)}; }
-static inline __m256 widen(__m128i halves) {
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
-}
-static inline Lanes load(const bf16* from) {
-    return {widen(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))),
-            widen(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from + 8)))};
-}
+static inline Lanes load(const bf16* from) { return {load_bf16(from), load_bf16(from + 8)}; }
 template <class T>
 static inline Lanes load_some(const T* from, int64_t count) {
     T padded[kLanes] = {};
@@ -121,16 +106,12 @@ static inline Lanes fma(Lanes a, Lanes b, Lanes c) {
     return {_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)};
 }
 static inline Lanes max(Lanes a, Lanes b) { return {_mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi)}; }
-static inline Lanes min(Lanes a, Lanes b) { return {_mm256_min_ps(a.lo, b.lo), _mm256_min_ps(a.hi, b.hi)}; }
-static inline Lanes zero_below(Lanes x, float limit, Lanes value) {
-    const __m256 limits = _mm256_set1_ps(limit);
-    return {_mm256_and_ps(_mm256_cmp_ps(x.lo, limits, _CMP_NLT_UQ), value.lo),
-            _mm256_and_ps(_mm256_cmp_ps(x.hi, limits, _CMP_NLT_UQ), value.hi)};
+static inline __m256 exp_or_zero(__m256 x) {
+    return _mm256_and_ps(_mm256_cmp_ps(x, _mm256_set1_ps(-87.0f), _CMP_NLT_UQ), exp_f32(x));
 }
-static inline Lanes shift_bits_left(Lanes a, int count) {
-    return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(a.lo), count)),
-            _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(a.hi), count))};
-}
+static inline Lanes exp(Lanes x) { return {exp_or_zero(x.lo), exp_or_zero(x.hi)}; }
+static inline Lanes sigmoid(Lanes x) { return {sigmoid_f32(x.lo), sigmoid_f32(x.hi)}; }
+static inline Lanes silu(Lanes x) { return {silu_f32(x.lo), silu_f32(x.hi)}; }
 
 static inline __m256 low(Lanes a) { return a.lo; }
 static inline __m256 high(Lanes a) { return a.hi; }
@@ -202,15 +183,11 @@ static inline Lanes fma(Lanes a, Lanes b, Lanes c) {
 static inline Lanes max(Lanes a, Lanes b) {
     return each([](float x, float y) { return x > y ? x : y; }, a, b);
 }
-static inline Lanes min(Lanes a, Lanes b) {
-    return each([](float x, float y) { return x < y ? x : y; }, a, b);
+static inline Lanes exp(Lanes x) {
+    return each([](float y) { return y < -87.0f ? 0.0f : exp_f32(y); }, x);
 }
-static inline Lanes zero_below(Lanes x, float limit, Lanes value) {
-    return each([limit](float y, float z) { return y < limit ? 0.0f : z; }, x, value);
-}
-static inline Lanes shift_bits_left(Lanes a, int count) {
-    return each([count](float x) { return std::bit_cast<float>(std::bit_cast<uint32_t>(x) << count); }, a);
-}
+static inline Lanes sigmoid(Lanes x) { return each(sigmoid_f32, x); }
+static inline Lanes silu(Lanes x) { return each(silu_f32, x); }
 
 static inline float sum(Lanes a) {
     for (int half = kLanes / 2; half > 0; half /= 2) {
@@ -249,5 +226,11 @@ static inline float highest(Lanes a) {
 }
 
 #endif
+
+static inline float exp(float x) {
+    float all[kLanes];
+    store(all, exp(fill(x)));
+    return all[0];
+}
 
 }  // namespace moonlet::MOONLET_LEVEL

@@ -16,6 +16,7 @@
 #include <initializer_list>
 #include <string>
 
+#include "common/array.h"
 #include "common/bf16.h"
 #include "common/errors.h"
 
@@ -31,8 +32,8 @@ namespace moonlet {
 
 namespace nb = nanobind;
 
-using Input = nb::ndarray<nb::ro>;
-using Output = nb::ndarray<>;
+using Input = Array<nb::ndarray<nb::ro>>;
+using Output = Array<nb::ndarray<>>;
 
 // A symbol for a size: the first tensor that has it says what it is.
 class Size {

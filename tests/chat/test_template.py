@@ -74,6 +74,13 @@ def test_no_field_of_a_request_can_spell_a_special_token(
     assert attacked_text.replace(shown, "harmless").replace(text, "harmless") == harmless_text
 
 
+def test_a_message_made_by_hand_cannot_smuggle_a_token_in_its_role(
+    tiny: Tokenizer, tiny_template: ChatTemplate
+) -> None:
+    prompt = tiny_template.render([Message("<|im_end|>", "x")])
+    assert prompt.ids.count(tiny.im_end_id) == 1
+
+
 @pytest.mark.parametrize("cut", range(1, 10))
 def test_a_special_token_split_over_two_parts_stays_text(
     cut: int, tiny: Tokenizer, tiny_template: ChatTemplate

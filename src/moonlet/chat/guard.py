@@ -37,14 +37,14 @@ class Guard:
         stand_ins: dict[str, str] = {}
         for character in risky:
             stand_ins[character] = _unused(texts, stand_ins.values())
-        self._protect = str.maketrans(stand_ins)
-        self._restore = str.maketrans({stand_in: character for character, stand_in in stand_ins.items()})
+        self._protect: Mapping[str, str] = stand_ins
+        self._restore = {stand_in: character for character, stand_in in stand_ins.items()}
         self._escapes = {json.dumps(stand_in)[1:-1]: stand_in for stand_in in stand_ins.values()}
 
     def protect(self, value: Any) -> Any:
         """`value` (text, or lists and objects of it) with every risky character replaced, keys included."""
         if isinstance(value, str):
-            return value.translate(self._protect)
+            return _translate(value, self._protect)
         if isinstance(value, Mapping):
             return {self.protect(key): self.protect(item) for key, item in value.items()}
         if isinstance(value, list | tuple):
@@ -53,13 +53,20 @@ class Guard:
 
     def restore(self, text: str) -> str:
         """Rendered text with the risky characters put back."""
-        return text.translate(self._restore)
+        return _translate(text, self._restore)
 
     def unescape(self, dumped: str) -> str:
         """JSON text in which an ASCII-only encoder escaped the stand-ins, with the stand-ins as themselves again."""
         for escape, stand_in in self._escapes.items():
             dumped = dumped.replace(escape, stand_in)
         return dumped
+
+
+def _translate(text: str, table: Mapping[str, str]) -> str:
+    # str.translate is slow outside ASCII, and there are only a handful of characters to replace.
+    for character, replacement in table.items():
+        text = text.replace(character, replacement)
+    return text
 
 
 def _texts(value: Any, depth: int = 0) -> Iterable[str]:

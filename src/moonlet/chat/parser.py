@@ -224,4 +224,5 @@ def _written_begin(text: str) -> int:
 
 def _is_prose(after: str) -> bool:
     """Whether the text after a written section begin can no longer be the id of a call."""
-    return len(after) > _MAX_HEADER_CHARS or len(after.split(None, 1)) > 1
+    word = after.lstrip()
+    return len(after) > _MAX_HEADER_CHARS or len(word.split(None, 1)) > 1 or word.find("<") > 0

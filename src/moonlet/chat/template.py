@@ -139,8 +139,7 @@ class ChatTemplate:
         dicts = [message.to_template() for message in messages]
         guard = Guard([*self._tokenizer.special_ids, VIDEO_PLACEHOLDER], [dicts, declared, tools_ts, extra])
         variables = {
-            # A role is one of five words (parse_messages) and stays readable: templates compare it and build on it.
-            "messages": [{**guard.protect(fields), "role": fields["role"]} for fields in dicts],
+            "messages": guard.protect(dicts),
             "tools": guard.protect(declared) or None,
             "tools_ts_str": guard.protect(tools_ts),
             "bos_token": self._tokenizer.bos_token,

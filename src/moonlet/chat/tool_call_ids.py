@@ -28,9 +28,10 @@ class ToolCallIds:
         if not name:
             return "", ""
         call_id = f"{_PREFIX}{name}:{index.group(1) if index else self._next_index}"
+        free_index = self._next_index
         while call_id in self._taken:
-            call_id = f"{_PREFIX}{name}:{self._next_index}"
-            self._next_index += 1
+            call_id = f"{_PREFIX}{name}:{free_index}"
+            free_index += 1
         self._taken.add(call_id)
         self._next_index = max(self._next_index, int(call_id.rpartition(":")[2])) + 1
         return call_id, name

@@ -108,10 +108,8 @@ def _entry(path: Path, name: str, value: Any, data_start: int) -> TensorEntry:
         raise CheckpointError(f"{where}: data_offsets {one_line(repr(offsets), 60)}, expected a start and an end")
     num_bytes = math.prod(shape) * DTYPES[dtype].itemsize
     if offsets[1] - offsets[0] != num_bytes:
-        raise CheckpointError(
-            f"{where}: {offsets[1] - offsets[0]:,} bytes, expected {num_bytes:,} for {dtype} {shape}; "
-            "fetch the file again"
-        )
+        expected = one_line(f"{num_bytes:,} for {dtype} {shape}", 80)
+        raise CheckpointError(f"{where}: {offsets[1] - offsets[0]:,} bytes, expected {expected}; fetch the file again")
     return TensorEntry(dtype, tuple(shape), data_start + offsets[0], num_bytes)
 
 

@@ -8,13 +8,15 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from moonlet.checkpoint.header import DTYPES, read_header
 from moonlet.checkpoint.index import INDEX_NAME
 from moonlet.checkpoint.layout import TensorSpec, expected_layout
 from moonlet.config import ModelConfig, published_config
-from moonlet.errors import CheckpointError
+from moonlet.config.json_file import JsonObject
+from moonlet.errors import CheckpointError, ShapeError
 
 TensorSource = Callable[[str, TensorSpec], Tensor]
 """Called once for each tensor of the layout; must return exactly that shape and type."""
@@ -45,8 +47,9 @@ def write_checkpoint(
 
     A shard is written beside its place and renamed when it is whole, so a run that was stopped leaves no half shard;
     shards already there with the same tensors and `metadata` are kept. The index comes last: until then the
-    directory is refused as a checkpoint. Peak memory is about twice `shard_bytes`.
-    Raises CheckpointError if the directory holds something else or the disk has no room.
+    directory is refused as a checkpoint. One tensor is in memory at a time.
+    Raises CheckpointError if the directory holds something else or the disk has no room, ShapeError if `source` gives
+    a tensor that is not what the layout says.
     """
     layout = expected_layout(config)
     shards = _plan(layout, shard_bytes)
@@ -63,7 +66,7 @@ def write_checkpoint(
     done = 0
     for file, names in shards.items():
         if file not in present:
-            _write_shard(directory / file, {name: source(name, layout[name]) for name in names}, marks)
+            _write_shard(directory / file, names, layout, source, marks)
         done += sum(spec_bytes(layout[name]) for name in names)
         if progress is not None:
             progress(done, total)
@@ -116,14 +119,34 @@ def _is_written(path: Path, names: list[str], layout: Mapping[str, TensorSpec], 
     return found == {name: (layout[name].dtype, layout[name].shape) for name in names}
 
 
-def _write_shard(path: Path, tensors: dict[str, Tensor], marks: dict[str, str]) -> None:
-    from safetensors.torch import save_file
-
+def _write_shard(
+    path: Path, names: list[str], layout: Mapping[str, TensorSpec], source: TensorSource, marks: Mapping[str, str]
+) -> None:
+    """Stream one file. The library would hold it whole, and write its metadata in an order that differs each time."""
+    # Widest types first, so that every tensor starts at a multiple of its element size.
+    ordered = sorted(names, key=lambda name: -DTYPES[layout[name].dtype].itemsize)
+    header: JsonObject = {"__metadata__": dict(marks)}
+    end = 0
+    for name in ordered:
+        spec = layout[name]
+        start, end = end, end + spec_bytes(spec)
+        header[name] = {"dtype": spec.dtype, "shape": spec.shape, "data_offsets": (start, end)}
+    raw = json.dumps(header, separators=(",", ":")).encode()
+    raw += b" " * (-len(raw) % 8)
     partial = path.with_suffix(".partial")
-    save_file(tensors, partial, metadata=marks)
-    # The library makes files that only their owner can read.
-    partial.chmod(0o644)
+    with partial.open("wb") as file:
+        file.write(len(raw).to_bytes(8, "little") + raw)
+        for name in ordered:
+            file.write(_raw_bytes(name, layout[name], source(name, layout[name])))
     partial.replace(path)
+
+
+def _raw_bytes(name: str, spec: TensorSpec, tensor: Tensor) -> memoryview:
+    if tensor.shape != spec.shape or tensor.dtype != DTYPES[spec.dtype]:
+        raise ShapeError(
+            f"{name}: {tensor.dtype} {list(tensor.shape)} to write, expected {spec.dtype} {list(spec.shape)}"
+        )
+    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
 
 
 def _write_json(path: Path, value: object) -> None:

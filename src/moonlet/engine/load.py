@@ -81,7 +81,7 @@ def load_model(
     """
     checkpoint = open_checkpoint(directory)
     tokenizer = Tokenizer.from_dir(directory)
-    template = ChatTemplate.from_dir(directory)
+    template = ChatTemplate.from_dir(directory, tokenizer)
     device = _device(options)
     plan = plan_memory(checkpoint.config, options, _available_bytes(device))
     if on_plan is not None:

@@ -6,6 +6,43 @@ batch, the chunking, the number of threads and the instruction set (DESIGN decis
 
 from __future__ import annotations
 
+from moonlet.kernels.experts import (
+    Activations,
+    Int4Experts,
+    dequantize_int4,
+    experts_forward,
+    reference_experts_forward,
+)
+from moonlet.kernels.int8_groups import quantize_int8_groups, reference_quantize_int8_groups
+from moonlet.kernels.linear_float import linear_bf16, linear_f32
+from moonlet.kernels.linear_int8 import dequantize_int8, linear_int8, quantize_int8, reference_linear_int8
+from moonlet.kernels.mla import mla_absorbed, store_latent
+from moonlet.kernels.rms_norm import rms_norm
+from moonlet.kernels.rope import rope
+from moonlet.kernels.router import Routing, router
 from moonlet.kernels.runtime import Runtime
+from moonlet.kernels.silu_mul import silu_mul
 
-__all__ = ["Runtime"]
+__all__ = [
+    "Activations",
+    "Int4Experts",
+    "Routing",
+    "Runtime",
+    "dequantize_int4",
+    "dequantize_int8",
+    "experts_forward",
+    "linear_bf16",
+    "linear_f32",
+    "linear_int8",
+    "mla_absorbed",
+    "quantize_int8",
+    "quantize_int8_groups",
+    "reference_experts_forward",
+    "reference_linear_int8",
+    "reference_quantize_int8_groups",
+    "rms_norm",
+    "rope",
+    "router",
+    "silu_mul",
+    "store_latent",
+]

@@ -5,14 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from moonlet.kernels.weights import INT8_GROUP_SIZE, INT8_ZERO, F32Weight, Int8Weight, LinearWeight
+from moonlet import _kernels
+from moonlet.kernels.linear_int8 import dequantize_int8
+from moonlet.kernels.runtime import Runtime
+from moonlet.kernels.weights import F32Weight, Int8Weight, LinearWeight
 
 
 def widen(weight: LinearWeight) -> Tensor:
     """The weight as [N, K] float32; exact for every storage."""
     if isinstance(weight, Int8Weight):
-        values = weight.codes.float() - INT8_ZERO
-        return values * weight.scales.float().repeat_interleave(INT8_GROUP_SIZE, dim=1)
+        return dequantize_int8(weight.codes, weight.scales)
     return weight.weight.float()
 
 
@@ -24,3 +26,17 @@ def linear_reference(x: Tensor, weight: LinearWeight, dtype: torch.dtype = torch
     if isinstance(weight, F32Weight):
         dtype = torch.float32
     return torch.nn.functional.linear(x.to(dtype), widen(weight).to(dtype)).float()
+
+
+def linear_bf16(rt: Runtime, x: Tensor, weight: Tensor) -> Tensor:
+    """x @ weight^T in float32.  x: [T, K] float32.  weight: [N, K] bfloat16.  Returns [T, N] float32."""
+    out = x.new_empty(x.shape[0], weight.shape[0])
+    _kernels.linear_bf16(rt.native, x, weight, out)
+    return out
+
+
+def linear_f32(rt: Runtime, x: Tensor, weight: Tensor) -> Tensor:
+    """x @ weight^T in float32.  x: [T, K] float32.  weight: [N, K] float32.  Returns [T, N] float32."""
+    out = x.new_empty(x.shape[0], weight.shape[0])
+    _kernels.linear_f32(rt.native, x, weight, out)
+    return out

@@ -9,24 +9,28 @@ The residual stream, and all that is not the inside of a linear layer, is float3
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
-from moonlet.kernels.linear_float import linear_reference
+from moonlet.kernels.linear_float import linear_bf16, linear_f32, linear_reference
+from moonlet.kernels.linear_int8 import linear_int8
+from moonlet.kernels.mla import mla_absorbed, store_latent
 from moonlet.kernels.mla_reference import (
     attend_absorbed_reference,
     attend_expanded_reference,
     store_latent_reference,
 )
-from moonlet.kernels.rms_norm import rms_norm_reference
-from moonlet.kernels.rope import rope_reference
-from moonlet.kernels.router import Routing, route_reference
-from moonlet.kernels.silu_mul import silu_mul_reference
-from moonlet.kernels.weights import LinearWeight
+from moonlet.kernels.rms_norm import rms_norm, rms_norm_reference
+from moonlet.kernels.rope import rope, rope_reference
+from moonlet.kernels.router import Routing, route_reference, router
+from moonlet.kernels.runtime import Runtime
+from moonlet.kernels.silu_mul import silu_mul, silu_mul_reference
+from moonlet.kernels.weights import Bf16Weight, F32Weight, LinearWeight
 
-__all__ = ["AttentionForm", "Ops", "Routing", "TorchOps"]
+__all__ = ["AttentionForm", "CpuOps", "Ops", "Routing", "TorchOps"]
 
 AttentionForm = Literal["absorbed", "expanded"]
 
@@ -90,6 +94,78 @@ class Ops(Protocol):
         Returns [T, H * v] float32.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class CpuOps:
+    """The kernels of csrc/. Tensors are contiguous and in CPU memory.
+
+    attention: "absorbed" keeps the promise that a token's bits do not depend on company; "expanded" runs the float32
+    torch form, which gives up that promise for about a third of the arithmetic on long prompts.
+    """
+
+    rt: Runtime
+    attention: AttentionForm = "absorbed"
+
+    def embed(self, input_ids: Tensor, table: Tensor) -> Tensor:
+        return torch.nn.functional.embedding(input_ids, table).float()
+
+    def rms_norm(self, x: Tensor, weight: Tensor, eps: float) -> Tensor:
+        return rms_norm(self.rt, x, weight, eps)
+
+    def linear(self, x: Tensor, weight: LinearWeight) -> Tensor:
+        match weight:
+            case Bf16Weight():
+                return linear_bf16(self.rt, x, weight.weight)
+            case F32Weight():
+                return linear_f32(self.rt, x, weight.weight)
+            case _:
+                return linear_int8(self.rt, x, weight.codes, weight.scales)
+
+    def rope(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        return rope(self.rt, x, cos, sin)
+
+    def silu_mul(self, gate_up: Tensor) -> Tensor:
+        return silu_mul(self.rt, gate_up)
+
+    def route(
+        self,
+        router_logits: Tensor,
+        correction_bias: Tensor,
+        *,
+        top_k: int,
+        scaling: float,
+        norm_topk_prob: bool,
+        n_group: int = 1,
+        topk_group: int = 1,
+    ) -> Routing:
+        return router(
+            self.rt,
+            router_logits,
+            correction_bias,
+            top_k=top_k,
+            scaling=scaling,
+            norm_topk_prob=norm_topk_prob,
+            n_group=n_group,
+            topk_group=topk_group,
+        )
+
+    def store_latent(self, pages: Tensor, latent: Tensor, k_rope: Tensor, slots: Tensor) -> None:
+        store_latent(self.rt, pages, latent, k_rope, slots)
+
+    def attend(
+        self,
+        q_nope: Tensor,
+        q_rope: Tensor,
+        kv_b: Tensor,
+        pages: Tensor,
+        page_tables: Tensor,
+        seq_idx: Tensor,
+        context_lens: Tensor,
+        softmax_scale: float,
+    ) -> Tensor:
+        attend = partial(mla_absorbed, self.rt) if self.attention == "absorbed" else attend_expanded_reference
+        return attend(q_nope, q_rope, kv_b, pages, page_tables, seq_idx, context_lens, softmax_scale)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from moonlet import _kernels
+from moonlet.kernels.runtime import Runtime
+
 _SUM_GUARD = 1e-20
 """Added to the sum of weights before dividing, as in the published modelling code."""
 
@@ -56,3 +59,31 @@ def route_reference(
     if norm_topk_prob:
         weights = weights / (weights.sum(-1, keepdim=True) + _SUM_GUARD)
     return Routing(chosen.to(torch.int32), weights * scaling)
+
+
+def router(
+    rt: Runtime,
+    router_logits: Tensor,
+    correction_bias: Tensor,
+    *,
+    top_k: int,
+    scaling: float,
+    norm_topk_prob: bool,
+    n_group: int = 1,
+    topk_group: int = 1,
+) -> Routing:
+    """`route_reference` on the kernels.  router_logits: [T, E] float32.  correction_bias: [E] float32."""
+    topk_ids = router_logits.new_empty(router_logits.shape[0], top_k, dtype=torch.int32)
+    topk_weights = router_logits.new_empty(router_logits.shape[0], top_k)
+    _kernels.router(
+        rt.native,
+        router_logits,
+        correction_bias,
+        scaling,
+        norm_topk_prob,
+        n_group,
+        topk_group,
+        topk_ids,
+        topk_weights,
+    )
+    return Routing(topk_ids, topk_weights)

@@ -6,12 +6,6 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-INT8_GROUP_SIZE = 32
-"""Input channels that share one scale in an INT8 weight."""
-
-INT8_ZERO = 128
-"""Stored code of the value 0: codes are unsigned, value = code - 128."""
-
 
 @dataclass(frozen=True, slots=True)
 class Bf16Weight:
@@ -36,10 +30,3 @@ class Int8Weight:
 
 
 LinearWeight = Bf16Weight | F32Weight | Int8Weight
-
-
-def num_bytes(weight: LinearWeight) -> int:
-    """Bytes that one product with a single token has to read."""
-    if isinstance(weight, Int8Weight):
-        return weight.codes.nbytes + weight.scales.nbytes
-    return weight.weight.nbytes

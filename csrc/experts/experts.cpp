@@ -1,0 +1,206 @@
+#include "experts/experts.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "experts/routing.h"
+#include "int8_groups/records.h"
+
+namespace moonlet {
+namespace {
+
+// One group of 32 intermediate values: an item computes it whole, for all of an expert's tokens, and can requantise it.
+constexpr int64_t kRowsPerItem = kGroup;
+
+// Tokens computed at a time; bounds what lies between gate/up and down to 1024 * k records.
+constexpr int64_t kMaxTokens = 1024;
+
+// The core's functions for one activation format.
+struct Format {
+    void (*dot)(const DotTask&);
+    void (*silu_mul)(const float* gate, const float* up, int64_t num_inputs, int64_t g, std::byte* record);
+    int64_t (*record_bytes)(int64_t num_inputs);
+};
+
+Format format_of(const Int8GroupOps& ops, ActivationFormat activations) {
+    if (activations == ActivationFormat::bf16) return {ops.dot_int4_bf16, ops.silu_mul_bf16, bf16_record_bytes};
+    return {ops.dot_int4, ops.silu_mul_int8, int8_record_bytes};
+}
+
+WeightRows rows_from(const WeightRows& matrix, int64_t row, int64_t num_inputs) {
+    return {matrix.codes + row * (num_inputs / 2), matrix.scales + row * (num_inputs / kGroup)};
+}
+
+// A pass over at most kMaxTokens tokens.
+class Pass {
+  public:
+    Pass(Runtime& runtime, const ExpertLayer& layer, ActivationFormat activations, const Routing& routing,
+         int64_t num_tokens)
+        : runtime_(runtime),
+          layer_(layer),
+          routing_(routing),
+          ops_(*int8_group_ops(runtime.isa())),
+          activations_(activations),
+          format_(format_of(ops_, activations)),
+          num_tokens_(num_tokens),
+          num_slots_(static_cast<int64_t>(routing.slots.size())),
+          x_bytes_(format_.record_bytes(layer.hidden_size)),
+          h_bytes_(format_.record_bytes(layer.intermediate_size)),
+          memory_(static_cast<std::byte*>(
+              runtime.reserve_shared(static_cast<size_t>(num_tokens * x_bytes_ + num_slots_ * h_bytes_)))),
+          x_(memory_, num_tokens, x_bytes_),
+          h_(memory_ + num_tokens * x_bytes_, num_slots_, h_bytes_) {
+        slot_x_.reserve(routing.slots.size());
+        for (const Slot& slot : routing.slots) slot_x_.push_back(x_[slot.token_idx]);
+        const int64_t widest = std::max(layer.hidden_size, layer.intermediate_size);
+        runtime.reserve_scratch(static_cast<size_t>(dot_scratch_bytes(widest)) + 2 * kResultBytes);
+    }
+
+    void prepare(const float* x) {
+        runtime_.parallel_for(num_tokens_, 4, [&](int64_t begin, int64_t end, int) {
+            for (int64_t t = begin; t < end; ++t) {
+                const float* row = x + t * layer_.hidden_size;
+                if (activations_ == ActivationFormat::bf16) {
+                    ops_.round_bf16(row, layer_.hidden_size, x_[t]);
+                } else {
+                    ops_.quantize_int8(row, layer_.hidden_size, CodeOrder::even_odd, kInt4Zero, x_[t]);
+                }
+            }
+        });
+        if (layer_.intermediate_size % kBlock == 0) return;  // records without padding
+        runtime_.parallel_for(num_slots_, 16, [&](int64_t begin, int64_t end, int) {
+            std::memset(h_[begin], 0, static_cast<size_t>((end - begin) * h_bytes_));
+        });
+    }
+
+    void gate_up() {
+        const int64_t num_blocks = layer_.intermediate_size / kRowsPerItem;
+        const int64_t num_items = num_blocks * static_cast<int64_t>(routing_.experts.size());
+        runtime_.parallel_for(num_items, 1, [&](int64_t begin, int64_t end, int worker_idx) {
+            for (int64_t item = begin; item < end; ++item) {
+                const int64_t next = item + 1;
+                gate_up_item(routing_.experts[static_cast<size_t>(item / num_blocks)], item % num_blocks,
+                             next < num_items ? gate_rows(next / num_blocks, next % num_blocks) : WeightRows{},
+                             runtime_.scratch<std::byte>(worker_idx));
+            }
+        });
+    }
+
+    void down(float* out) {
+        const int64_t num_blocks = layer_.hidden_size / kRowsPerItem;
+        runtime_.parallel_for(num_blocks, 1, [&](int64_t begin, int64_t end, int worker_idx) {
+            for (int64_t block = begin; block < end; ++block) {
+                down_item(block, num_blocks, out, runtime_.scratch<std::byte>(worker_idx));
+            }
+        });
+    }
+
+  private:
+    static constexpr int64_t kResultBytes = kTokenBatch * kRowsPerItem * static_cast<int64_t>(sizeof(float));
+
+    const ExpertWeights& weights_of(int64_t i) const {
+        return layer_.experts[static_cast<size_t>(routing_.experts[static_cast<size_t>(i)].expert_idx)];
+    }
+    WeightRows gate_rows(int64_t i, int64_t block) const {
+        return rows_from(weights_of(i).gate, block * kRowsPerItem, layer_.hidden_size);
+    }
+    WeightRows down_rows(int64_t i, int64_t block) const {
+        return rows_from(weights_of(i).down, block * kRowsPerItem, layer_.intermediate_size);
+    }
+
+    // Rows 32 block .. 32 block + 31 of gate and up, and so group `block` of every h record of the expert.
+    void gate_up_item(const ExpertTokens& expert, int64_t block, WeightRows next, std::byte* scratch) {
+        const int64_t D = layer_.hidden_size;
+        const ExpertWeights& weights = layer_.experts[static_cast<size_t>(expert.expert_idx)];
+        auto* gate = reinterpret_cast<float*>(scratch);
+        auto* up = reinterpret_cast<float*>(scratch + kResultBytes);
+        for (int64_t slot = expert.begin; slot < expert.end; slot += kTokenBatch) {
+            const int64_t count = std::min(kTokenBatch, expert.end - slot);
+            DotTask task{.rows = rows_from(weights.gate, block * kRowsPerItem, D),
+                         .num_rows = kRowsPerItem,
+                         .num_inputs = D,
+                         .records = slot_x_.data() + slot,
+                         .num_tokens = count,
+                         .y = gate,
+                         .y_stride = kRowsPerItem,
+                         .next = rows_from(weights.up, block * kRowsPerItem, D),
+                         .scratch = scratch + 2 * kResultBytes};
+            format_.dot(task);
+            task.rows = task.next;
+            task.next = next;
+            task.y = up;
+            format_.dot(task);
+            for (int64_t i = 0; i < count; ++i) {
+                format_.silu_mul(gate + i * kRowsPerItem, up + i * kRowsPerItem, layer_.intermediate_size, block,
+                                 h_[slot + i]);
+            }
+        }
+    }
+
+    // Columns 32 block .. 32 block + 31 of out. One item adds all experts, so the order of additions needs no lock.
+    void down_item(int64_t block, int64_t num_blocks, float* out, std::byte* scratch) {
+        const int64_t D = layer_.hidden_size, column = block * kRowsPerItem;
+        const auto num_experts = static_cast<int64_t>(routing_.experts.size());
+        auto* y = reinterpret_cast<float*>(scratch);
+        for (int64_t t = 0; t < num_tokens_; ++t) std::memset(out + t * D + column, 0, kRowsPerItem * sizeof(float));
+        for (int64_t e = 0; e < num_experts; ++e) {
+            const ExpertTokens& expert = routing_.experts[static_cast<size_t>(e)];
+            WeightRows next{};
+            if (e + 1 < num_experts) {
+                next = down_rows(e + 1, block);
+            } else if (block + 1 < num_blocks) {
+                next = down_rows(0, block + 1);
+            }
+            for (int64_t slot = expert.begin; slot < expert.end; slot += kTokenBatch) {
+                const int64_t count = std::min(kTokenBatch, expert.end - slot);
+                format_.dot({.rows = down_rows(e, block),
+                             .num_rows = kRowsPerItem,
+                             .num_inputs = layer_.intermediate_size,
+                             .records = h_.from(slot),
+                             .num_tokens = count,
+                             .y = y,
+                             .y_stride = kRowsPerItem,
+                             .next = next,
+                             .scratch = scratch + 2 * kResultBytes});
+                for (int64_t i = 0; i < count; ++i) {
+                    const Slot& target = routing_.slots[static_cast<size_t>(slot + i)];
+                    ops_.add_scaled(y + i * kRowsPerItem, target.weight, kRowsPerItem,
+                                    out + target.token_idx * D + column);
+                }
+            }
+        }
+    }
+
+    Runtime& runtime_;
+    const ExpertLayer& layer_;
+    const Routing& routing_;
+    const Int8GroupOps& ops_;
+    ActivationFormat activations_;
+    Format format_;
+    int64_t num_tokens_;
+    int64_t num_slots_;
+    int64_t x_bytes_;
+    int64_t h_bytes_;
+    std::byte* memory_;
+    Records x_;
+    Records h_;                             // in the order of Routing::slots
+    std::vector<const std::byte*> slot_x_;  // the record of each slot's token
+};
+
+}  // namespace
+
+void experts_forward(Runtime& runtime, const ExpertLayer& layer, ActivationFormat activations, const float* x,
+                     const int32_t* topk_ids, const float* topk_weights, int64_t num_tokens, int64_t top_k,
+                     float* out) {
+    for (int64_t t = 0; t < num_tokens; t += kMaxTokens) {
+        const int64_t count = std::min(kMaxTokens, num_tokens - t);
+        const Routing routing(topk_ids + t * top_k, topk_weights + t * top_k, count, top_k,
+                              static_cast<int64_t>(layer.experts.size()));
+        Pass pass(runtime, layer, activations, routing, count);
+        pass.prepare(x + t * layer.hidden_size);
+        pass.gate_up();
+        pass.down(out + t * layer.hidden_size);
+    }
+}
+
+}  // namespace moonlet

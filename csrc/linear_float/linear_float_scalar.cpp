@@ -1,0 +1,1 @@
+#include "linear_float/linear_float_lanes.h"

@@ -1,0 +1,1 @@
+#include "mla/mla_lanes.h"

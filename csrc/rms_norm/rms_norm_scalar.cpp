@@ -1,0 +1,1 @@
+#include "rms_norm/rms_norm_lanes.h"

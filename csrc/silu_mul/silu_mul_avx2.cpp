@@ -1,0 +1,1 @@
+#include "silu_mul/silu_mul_lanes.h"
