@@ -8,7 +8,7 @@ from types import MappingProxyType
 import numpy as np
 
 from moonlet.errors import CheckpointError, ShapeError
-from moonlet.formats.gguf import quantize_simple
+from moonlet.formats.gguf import quantize_codebook, quantize_k, quantize_simple
 from moonlet.formats.gguf.bits import Bytes, Floats
 from moonlet.formats.gguf.types import BLOCK_TYPES, BlockType
 
@@ -22,7 +22,22 @@ QUANTIZERS: Mapping[str, Callable[[Floats], Bytes]] = MappingProxyType(
         "Q5_0": quantize_simple.quantize_q5_0,
         "Q5_1": quantize_simple.quantize_q5_1,
         "Q8_0": quantize_simple.quantize_q8_0,
+        "Q2_K": quantize_k.quantize_q2_k,
+        "Q3_K": quantize_k.quantize_q3_k,
+        "Q4_K": quantize_k.quantize_q4_k,
+        "Q5_K": quantize_k.quantize_q5_k,
+        "Q6_K": quantize_k.quantize_q6_k,
+        "IQ1_S": quantize_codebook.quantize_iq1_s,
+        "IQ1_M": quantize_codebook.quantize_iq1_m,
+        "IQ2_XXS": quantize_codebook.quantize_iq2_xxs,
+        "IQ2_XS": quantize_codebook.quantize_iq2_xs,
+        "IQ2_S": quantize_codebook.quantize_iq2_s,
+        "IQ3_XXS": quantize_codebook.quantize_iq3_xxs,
+        "IQ3_S": quantize_codebook.quantize_iq3_s,
         "IQ4_NL": quantize_simple.quantize_iq4_nl,
+        "IQ4_XS": quantize_k.quantize_iq4_xs,
+        "TQ1_0": quantize_k.quantize_tq1_0,
+        "TQ2_0": quantize_k.quantize_tq2_0,
         "MXFP4": quantize_simple.quantize_mxfp4,
     }
 )

@@ -63,7 +63,7 @@ def integers(low: int, high: int) -> Rounder:
     return lambda values: np.clip(np.rint(values), low, high).astype(np.float32)
 
 
-def best_ramp(x: Floats, top: int, *, steps: int = 12) -> tuple[Floats, Floats]:
+def best_ramp(x: Floats, top: int, *, steps: int = 17) -> tuple[Floats, Floats]:
     """Scale and minimum of least squared error for x = scale * q - minimum, q from 0 to top; both at least 0. [n] each.
 
     The formats store no negative minimum, so a group of positive values keeps its ramp from zero.
@@ -73,7 +73,8 @@ def best_ramp(x: Floats, top: int, *, steps: int = 12) -> tuple[Floats, Floats]:
     best_step, best_low = span / np.float32(top), low
     best_error = np.full(x.shape[0], np.inf, dtype=np.float32)
     mean_x = x.mean(axis=1)
-    for factor in np.linspace(0.85, 1.1, steps, dtype=np.float32):
+    # Ramps whose range is up to about one code shorter or longer than the values'.
+    for factor in np.linspace(1 - min(0.2, 1.2 / top), 1 + min(0.1, 1 / top), steps, dtype=np.float32):
         with np.errstate(divide="ignore", invalid="ignore"):
             inverse = np.where(span > 0, factor * np.float32(top) / np.where(span > 0, span, 1), 0).astype(np.float32)
         q = np.clip(np.rint((x - low[:, None]) * inverse[:, None]), 0, top).astype(np.float32)
