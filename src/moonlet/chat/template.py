@@ -84,7 +84,7 @@ class ChatTemplate:
         """
         model_dir = Path(model_dir)
         tokenizer = tokenizer or Tokenizer.from_dir(model_dir)
-        source, name = _find_source(model_dir)
+        source, name = template_source(model_dir)
         logger.debug("chat template: %s", name)
         return cls(source, tokenizer, name)
 
@@ -214,7 +214,8 @@ class ChatTemplate:
         return False
 
 
-def _find_source(model_dir: Path) -> tuple[str, str]:
+def template_source(model_dir: Path) -> tuple[str, str]:
+    """The Jinja source of a checkpoint's template, found as `ChatTemplate.from_dir` does, and what to call it."""
     path = model_dir / TEMPLATE_FILE
     if path.exists():
         try:
