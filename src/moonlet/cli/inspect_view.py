@@ -26,9 +26,16 @@ _PART_NAMES = {
 }
 
 
+class _OutputConsole(Console):
+    """rich ends the process with code 1 when the reader has gone; how a run ends is decided in one place, `main`."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def show(report: Report, checked: bool) -> None:
     """Print the report to standard output.  checked: whether every value has been read and found finite."""
-    console = Console(highlight=False)
+    console = _OutputConsole(highlight=False)
     console.print(_facts("Model", _model_rows(report)))
     console.print(_parts(report))
     console.print(_facts("Files", _file_rows(report, checked)))

@@ -76,5 +76,5 @@ def read_json_object(path: Path, max_bytes: int, error: type[UserError]) -> Json
 
 def one_line(text: str, limit: int = 200) -> str:
     """`text` as one printable line of at most `limit` characters, for quoting foreign text in a message."""
-    line = "".join(char if char.isprintable() else " " for char in text)
+    line = text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text)
     return line if len(line) <= limit else line[: limit - 3] + "..."

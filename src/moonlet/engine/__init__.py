@@ -1,12 +1,39 @@
-"""Prompts to replies: sequences, batches, sampling, and the sync face `LLM`."""
+"""Prompts to replies: sequences, batches, sampling, and the sync face `LLM`.
 
-from moonlet.engine.completion import CompletionStream
-from moonlet.engine.engine import Engine
-from moonlet.engine.language_model import LanguageModel
-from moonlet.engine.llm import LLM
-from moonlet.engine.params import SamplingParams, default_sampling
-from moonlet.engine.reply import ReplyStream
-from moonlet.engine.result import Completion, FinishReason, Reply, Timings, TokenLogprob, TopLogprob, Usage
+The public names are resolved on first use: whoever needs the sampling parameters alone, as `moonlet chat --help` does,
+must not wait for torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from moonlet.engine.completion import CompletionStream
+    from moonlet.engine.engine import Engine
+    from moonlet.engine.language_model import LanguageModel
+    from moonlet.engine.llm import LLM
+    from moonlet.engine.params import SamplingParams, default_sampling
+    from moonlet.engine.reply import ReplyStream
+    from moonlet.engine.result import Completion, FinishReason, Reply, Timings, TokenLogprob, TopLogprob, Usage
+
+_MODULE_OF = {
+    "LLM": "llm",
+    "Completion": "result",
+    "CompletionStream": "completion",
+    "Engine": "engine",
+    "FinishReason": "result",
+    "LanguageModel": "language_model",
+    "Reply": "result",
+    "ReplyStream": "reply",
+    "SamplingParams": "params",
+    "Timings": "result",
+    "TokenLogprob": "result",
+    "TopLogprob": "result",
+    "Usage": "result",
+    "default_sampling": "params",
+}
 
 __all__ = [
     "LLM",
@@ -24,3 +51,9 @@ __all__ = [
     "Usage",
     "default_sampling",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULE_OF:
+        return getattr(importlib.import_module(f"moonlet.engine.{_MODULE_OF[name]}"), name)
+    raise AttributeError(f"module 'moonlet.engine' has no attribute {name!r}")

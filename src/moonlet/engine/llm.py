@@ -35,11 +35,12 @@ class LLM(Engine):
         on_plan: called with the memory plan before anything is loaded.
         Raises ConfigError, CheckpointError, TemplateError, OptionError or OutOfMemoryError.
         """
+        directory = resolve_model(model)
         # Brings the compiled kernels in; an engine over another model does not need them.
         from moonlet.engine.load import load_model
 
         options = options or EngineOptions()
-        loaded = load_model(resolve_model(model), options, progress=progress, on_plan=on_plan)
+        loaded = load_model(directory, options, progress=progress, on_plan=on_plan)
         self.config = loaded.config
         self.plan = loaded.plan
         super().__init__(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from moonlet.errors import PromptError
 
@@ -11,41 +12,50 @@ MAX_STOP_STRINGS = 16
 MAX_TOP_LOGPROBS = 20
 
 
+def _parameter(default: Any, help: str) -> Any:
+    """A field with the text that the command line shows for it."""
+    return field(default=default, metadata={"help": help})
+
+
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
     """What a caller may ask of sampling. Everything accepted here is obeyed; the rest raises PromptError by name.
 
     Tokens are chosen in this order: penalties, temperature, top_k, top_p, min_p, draw (see sampler.py).
-
-    temperature: 0 to 2; 0 takes the most probable token, the lowest id among equals.
-    top_p: above 0, up to 1; the smallest set of tokens that holds this much probability (of what top_k left).
-    top_k: only so many tokens; None or 0 for all.
-    min_p: 0 to 1; drops tokens less probable than min_p times the best.
-    repetition_penalty: above 0; over prompt and output. 1 is none.
-    presence_penalty, frequency_penalty: -2 to 2; over the output. 0 is none.
-    seed: any int; the same seed and request give the same tokens. None draws a seed, which the reply reports.
-    max_tokens: most tokens of the reply, thinking included. None fills the context.
-    stop: up to 16 strings that end the reply and are not part of it; in a chat they are matched in the answer, never in
-        the thinking or in tool calls.
-    stop_token_ids: ids that end the reply beside the model's own; they are not part of the text.
-    logprobs: None for none; n for the chosen token's log-probability and the n (0 to 20) most probable ones beside it,
-        from the model's own distribution, before penalties, temperature and cuts.
-    ignore_eos: go on past the model's own end of turn.
     """
 
-    temperature: float = 1.0
-    top_p: float = 0.95
-    top_k: int | None = None
-    min_p: float = 0.0
-    repetition_penalty: float = 1.0
-    presence_penalty: float = 0.0
-    frequency_penalty: float = 0.0
-    seed: int | None = None
-    max_tokens: int | None = None
-    stop: tuple[str, ...] = ()
-    stop_token_ids: tuple[int, ...] = ()
-    logprobs: int | None = None
-    ignore_eos: bool = False
+    temperature: float = _parameter(
+        1.0, "0 to 2; 0 takes the most probable token, the lowest id among equals. Default: 1.0 thinking, 0.6 instant."
+    )
+    top_p: float = _parameter(
+        0.95, "Above 0, up to 1: the smallest set of tokens that holds this much probability. Default: 0.95."
+    )
+    top_k: int | None = _parameter(None, "Only the so many most probable tokens; 0 for all, the default.")
+    min_p: float = _parameter(0.0, "0 to 1: drop tokens less probable than this times the best. Default: 0.")
+    repetition_penalty: float = _parameter(
+        1.0, "Above 0: divides the logits of tokens in prompt and reply (multiplies negative ones). Default: 1, none."
+    )
+    presence_penalty: float = _parameter(0.0, "-2 to 2: taken from the logits of tokens in the reply. Default: 0.")
+    frequency_penalty: float = _parameter(
+        0.0, "-2 to 2: taken once for each time the token is in the reply. Default: 0."
+    )
+    seed: int | None = _parameter(
+        None, "Any whole number: the same seed and request give the same reply. Drawn and reported if not given."
+    )
+    max_tokens: int | None = _parameter(
+        None, "Most tokens of the reply, thinking included; fills the context if not given."
+    )
+    stop: tuple[str, ...] = _parameter(
+        (),
+        "End the reply before this text, matched in the answer and not in the thinking; up to 16 may be given.",
+    )
+    stop_token_ids: tuple[int, ...] = _parameter((), "End the reply at this token id; may be given more than once.")
+    logprobs: int | None = _parameter(
+        None,
+        "Report the log-probability of each token and of the so many (0 to 20) most probable ones beside it, from the "
+        "model's own distribution: before penalties, temperature and cuts.",
+    )
+    ignore_eos: bool = _parameter(False, "Go on past the model's own end of turn.")
 
     def __post_init__(self) -> None:
         _number("temperature", self.temperature, 0, 2)

@@ -1,0 +1,73 @@
+"""`moonlet chat`: talk to a model in the terminal."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from moonlet.cli.options import engine_options
+from moonlet.cli.sampling_options import SamplingChoice, sampling_options
+from moonlet.config import EngineOptions
+from moonlet.errors import OptionError
+
+_EXAMPLES = "Examples: moonlet chat   moonlet chat -p 'hi'   git diff | moonlet chat --system 'Review this.' | less"
+
+
+@click.command("chat", epilog=_EXAMPLES)
+@click.option("--model", "-m", help="A checkpoint's directory or the hub id of a pulled one; K25-nano if not given.")
+@click.option("--prompt", "-p", help="Answer this and leave; - reads it from standard input.")
+@click.option("--system", default="", help="The system message.")
+@click.option("--instant", is_flag=True, help="Answer without thinking.")
+@click.option("--json", "as_json", is_flag=True, help="For one answer: print it as a JSON object.")
+@sampling_options
+@engine_options
+def command(
+    model: str | None,
+    prompt: str | None,
+    system: str,
+    instant: bool,
+    as_json: bool,
+    sampling: SamplingChoice,
+    options: EngineOptions,
+) -> None:
+    """Talk to a model.
+
+    Without --prompt, in a terminal: a conversation; /help lists its commands. With --prompt or with input from a pipe:
+    one answer on standard output, its thinking on standard error.
+    """
+    # Imported only now: the help of this command must not wait for torch.
+    from moonlet.cli.chat_once import answer_once, read_prompt
+    from moonlet.cli.chat_session import ChatSession
+    from moonlet.cli.conversation import Conversation
+    from moonlet.cli.load_model import BUILT_IN, load
+    from moonlet.cli.terminal import standard_error, standard_output
+
+    is_interactive = prompt is None and sys.stdin.isatty()
+    if is_interactive and as_json:
+        raise OptionError("--json is for one answer: give --prompt TEXT or pipe a question in")
+    if is_interactive and not sys.stdout.isatty():
+        raise OptionError("standard output is not a terminal: give --prompt TEXT or pipe a question in")
+    output, notes = standard_output(), standard_error()
+    if prompt is None or prompt == "-":
+        prompt = None if is_interactive else read_prompt()
+    elif not prompt.strip():
+        raise OptionError("--prompt is empty; give a question, or leave --prompt out for a conversation")
+
+    engine = load(model, options, notes)
+    conversation = Conversation(system=system, thinking=not instant)
+    model_name = model or BUILT_IN
+    if prompt is None:
+        output.line(f"{'instant' if instant else 'thinking'} mode; /help lists the commands", dim=True)
+        ChatSession(engine, conversation, sampling, output, model_name).run()
+    else:
+        answer_once(
+            engine,
+            conversation,
+            prompt,
+            sampling,
+            output=output,
+            notes=notes,
+            model_name=model_name,
+            as_json=as_json,
+        )

@@ -1,0 +1,85 @@
+"""Equality, not closeness: on the CPU kernels a reply does not depend on chunking, threads, cache hits or company."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+
+from moonlet.config import EngineOptions
+from moonlet.engine import LLM, Completion, SamplingParams
+from tests.fakes.engines import TINY
+
+PROMPT = "Which of these two numbers is the bigger one, and how do you know that it is? " * 6
+PARAMS = SamplingParams(seed=11, max_tokens=12, logprobs=5, ignore_eos=True)
+FORMS = [("int8", "bf16"), ("bf16", "bf16"), ("int8", "int8")]
+
+
+@cache
+def llm(activations: str, dense: str, chunk_size: int = 512, num_threads: int = 1, reference: bool = False) -> LLM:
+    options = EngineOptions(
+        activations=activations,
+        dense=dense,
+        chunk_size=chunk_size,
+        num_threads=num_threads,
+        context_length=2048,
+        reference=reference,
+    )
+    return LLM(TINY, options)
+
+
+def cold(model: LLM, prompt: str = PROMPT) -> Completion:
+    model.forget()
+    result = model.generate(prompt, PARAMS)
+    assert result.usage.cached_tokens == 0
+    return result
+
+
+def assert_same(found: Completion, expected: Completion) -> None:
+    assert found.token_ids == expected.token_ids
+    assert found.logprobs == expected.logprobs
+
+
+@pytest.mark.parametrize(("activations", "dense"), FORMS)
+@pytest.mark.parametrize("num_threads", [1, 2])
+@pytest.mark.parametrize("chunk_size", [1, 7, 64, 512])
+def test_chunks_and_threads_change_no_bit(activations, dense, chunk_size, num_threads):
+    expected = cold(llm(activations, dense))
+    assert expected.usage.prompt_tokens > 128, "the prompt spans several pages and chunks"
+    assert_same(cold(llm(activations, dense, chunk_size, num_threads)), expected)
+
+
+@pytest.mark.parametrize(("activations", "dense"), FORMS)
+def test_a_cache_hit_changes_no_bit(activations, dense):
+    model = llm(activations, dense)
+    first = cold(model)
+    follow_up = list(model.tokenizer.encode(PROMPT)) + list(first.token_ids) + model.tokenizer.encode(" And then?")
+    model.forget()
+    expected = model.generate(follow_up, PARAMS)
+    cold(model)
+    hit = model.generate(follow_up, PARAMS)
+    # The reply is read back from what generating it left in the cache, not computed as prompt.
+    assert hit.usage.cached_tokens == first.usage.total_tokens - 1
+    assert_same(hit, expected)
+
+
+def test_company_changes_no_bit():
+    model = llm("int8", "bf16")
+    expected = [cold(model, prompt) for prompt in (PROMPT, "Another question.")]
+    model.forget()
+    streams = [model.stream_generate(prompt, PARAMS) for prompt in (PROMPT, "Another question.")]
+    open_streams = list(streams)
+    while open_streams:
+        open_streams = [stream for stream in open_streams if next(stream, None) is not None]
+    for stream, alone in zip(streams, expected, strict=True):
+        assert_same(stream.completion, alone)
+
+
+def test_the_torch_reference_promises_closeness_only():
+    """Its sums are torch's, whose order depends on shapes: 1e-3 nats here are 100 times what is seen."""
+    prompt, greedy = PROMPT[:150], SamplingParams(temperature=0, max_tokens=3, logprobs=0, ignore_eos=True)
+    whole = llm("int8", "bf16", reference=True).generate(prompt, greedy)
+    chunked = llm("int8", "bf16", 16, reference=True).generate(prompt, greedy)
+    assert chunked.token_ids == whole.token_ids
+    for found, expected in zip(chunked.logprobs, whole.logprobs, strict=True):
+        assert found.logprob == pytest.approx(expected.logprob, abs=1e-3)

@@ -1,0 +1,62 @@
+"""A program in a terminal of its own, driven as a user would."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+
+
+class PtyProcess:
+    """`expect` reads until a text has appeared; everything shown so far is in `screen`."""
+
+    def __init__(self, arguments: Sequence[str], env: Mapping[str, str]) -> None:
+        self._master, slave = pty.openpty()
+        self._process = subprocess.Popen(arguments, env=dict(env), preexec_fn=lambda: os.login_tty(slave))
+        os.close(slave)
+        self.screen = ""
+        self._seen = 0
+
+    def send(self, text: str) -> None:
+        os.write(self._master, text.encode())
+
+    def expect(self, text: str, timeout_s: float = 60) -> None:
+        """Wait until `text` appears after what was expected last."""
+        deadline = time.monotonic() + timeout_s
+        while text not in self.screen[self._seen :]:
+            if not self._read(deadline - time.monotonic()):
+                raise AssertionError(f"{text!r} did not appear; the screen shows {self.screen[self._seen :]!r}")
+        self._seen = self.screen.index(text, self._seen) + len(text)
+
+    def hang_up(self) -> None:
+        """Close the terminal."""
+        os.close(self._master)
+        self._master = -1
+
+    def wait(self, timeout_s: float = 30) -> int:
+        """The exit code, once the program has ended; what it still shows is read."""
+        while self._master >= 0 and self._read(timeout_s):
+            pass
+        return self._process.wait(timeout_s)
+
+    def close(self) -> None:
+        if self._master >= 0:
+            self.hang_up()
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+
+    def _read(self, timeout_s: float) -> bool:
+        """Take what the program has written. False at its end, or if nothing comes in time."""
+        ready, _, _ = select.select([self._master], [], [], max(0, timeout_s))
+        if not ready:
+            return False
+        try:
+            data = os.read(self._master, 65536)
+        except OSError:  # Linux's way to say that no program holds the other end
+            return False
+        self.screen += data.decode(errors="replace")
+        return bool(data)
