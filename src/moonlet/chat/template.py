@@ -214,6 +214,11 @@ class ChatTemplate:
         return False
 
 
+def built_in_source() -> str:
+    """The template used where a checkpoint has none."""
+    return resources.files("moonlet.chat").joinpath(OWN_TEMPLATE_FILE).read_text(encoding="utf-8")
+
+
 def template_source(model_dir: Path) -> tuple[str, str]:
     """The Jinja source of a checkpoint's template, found as `ChatTemplate.from_dir` does, and what to call it."""
     path = model_dir / TEMPLATE_FILE
@@ -228,9 +233,7 @@ def template_source(model_dir: Path) -> tuple[str, str]:
         named = {entry.get("name"): entry.get("template") for entry in template if isinstance(entry, dict)}
         template = named.get("default", template)
     if template is None:
-        return resources.files("moonlet.chat").joinpath(OWN_TEMPLATE_FILE).read_text(
-            encoding="utf-8"
-        ), OWN_TEMPLATE_FILE
+        return built_in_source(), OWN_TEMPLATE_FILE
     if not isinstance(template, str):
         raise CheckpointError(f"{path}: chat_template is a {type(template).__name__}, expected text")
     return template, f"{path}: chat_template"

@@ -14,11 +14,13 @@ from torch import Tensor
 from moonlet.cache import LatentPages
 from moonlet.chat.template import ChatTemplate
 from moonlet.chat.tokenizer import Tokenizer
-from moonlet.checkpoint import Checkpoint, open_checkpoint
+from moonlet.checkpoint import Checkpoint
+from moonlet.checkpoint.gguf import GgufCheckpoint
 from moonlet.config import EngineOptions, ModelConfig
 from moonlet.engine.placement import Placer, Progress, is_routed_expert
+from moonlet.engine.source import open_source
 from moonlet.errors import OptionError
-from moonlet.experts import Bf16Experts, CpuExperts, TorchExperts, bind_experts, move_layers
+from moonlet.experts import Bf16Experts, BlockExperts, CpuExperts, TorchExperts, bind_experts, move_layers
 from moonlet.kernels import Runtime
 from moonlet.kernels.ops import AttentionForm, CpuOps, Ops, TorchOps
 from moonlet.model import Decoder, ExpertBackend, ForwardBatch, bind_weights
@@ -74,16 +76,15 @@ def load_model(
     progress: Progress | None = None,
     on_plan: PlanReport | None = None,
 ) -> LoadedModel:
-    """Load the checkpoint in `directory`.
+    """Load the checkpoint in `directory`, or the .gguf file of that name.
 
     Every file is verified and the plan is held against this machine's memory before a weight is read.
     Raises ConfigError, CheckpointError, TemplateError, OptionError or OutOfMemoryError, each in one line.
     """
-    checkpoint = open_checkpoint(directory)
-    tokenizer = Tokenizer.from_dir(directory)
-    template = ChatTemplate.from_dir(directory, tokenizer)
+    source = open_source(directory)
+    checkpoint = source.checkpoint
     device = _device(options)
-    plan = plan_memory(checkpoint.config, options, _available_bytes(device))
+    plan = plan_memory(checkpoint.config, options, _available_bytes(device), _expert_bytes(checkpoint))
     if on_plan is not None:
         on_plan(plan)
 
@@ -95,8 +96,8 @@ def load_model(
     return LoadedModel(
         config=checkpoint.config,
         decoder=Decoder(checkpoint.config.text, weights, ops, experts),
-        tokenizer=tokenizer,
-        template=template,
+        tokenizer=source.tokenizer,
+        template=source.template,
         plan=plan,
         context_length=plan.context_length,
         cache_dtype=torch.float32 if options.reference else torch.bfloat16,
@@ -120,6 +121,11 @@ def _available_bytes(device: torch.device) -> int:
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_memory_bytes()
 
 
+def _expert_bytes(checkpoint: Checkpoint | GgufCheckpoint) -> int | None:
+    """Bytes of the routed experts where the config does not tell them: each tensor of a GGUF file has its own type."""
+    return checkpoint.expert_bytes if isinstance(checkpoint, GgufCheckpoint) else None
+
+
 def _operations(options: EngineOptions, device: torch.device) -> Ops:
     attention = cast(AttentionForm, options.attention)
     if options.reference:
@@ -129,9 +135,14 @@ def _operations(options: EngineOptions, device: torch.device) -> Ops:
     return CpuOps(Runtime(options.num_threads, options.isa), attention)
 
 
-def _experts(checkpoint: Checkpoint, options: EngineOptions, ops: Ops, device: torch.device) -> ExpertBackend:
+def _experts(
+    checkpoint: Checkpoint | GgufCheckpoint, options: EngineOptions, ops: Ops, device: torch.device
+) -> ExpertBackend:
     """Routed experts go to the GPU if they all fit in what is left there; otherwise they stay mapped for the CPU."""
     config = checkpoint.config
+    if isinstance(checkpoint, GgufCheckpoint):
+        moe_layers = [i for i in range(config.text.num_hidden_layers) if config.text.is_moe_layer(i)]
+        return BlockExperts({i: checkpoint.experts(i) for i in moe_layers}, torch.float32)
     if config.quantization is None:
         return Bf16Experts(config, lambda name: checkpoint.get(name).to(device), ops)
     layers = bind_experts(config, checkpoint.get)

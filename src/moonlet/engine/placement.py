@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from moonlet.checkpoint import Checkpoint
+from moonlet.checkpoint.gguf import GgufCheckpoint
 from moonlet.formats import int8g32
 from moonlet.kernels.weights import Bf16Weight, Int8Weight, LinearWeight
 from moonlet.model import WeightSource
@@ -37,7 +38,7 @@ class Placer:
     device: where the tensors are used.  int8_linears: whether linear layers are rounded to INT8 on the way.
     """
 
-    checkpoint: Checkpoint
+    checkpoint: Checkpoint | GgufCheckpoint
     device: torch.device
     int8_linears: bool
     progress: Progress | None = None

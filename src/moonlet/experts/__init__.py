@@ -1,12 +1,14 @@
 """Where routed experts live and run. Each class here is an `ExpertBackend` of `moonlet.model`."""
 
 from moonlet.experts.bf16 import Bf16Experts
+from moonlet.experts.blocks import BlockExperts
 from moonlet.experts.cpu import CpuExperts
 from moonlet.experts.reference import TorchExperts, move_layers
 from moonlet.experts.weights import PackedExpert, PackedLayer, PackedMatrix, bind_experts
 
 __all__ = [
     "Bf16Experts",
+    "BlockExperts",
     "CpuExperts",
     "PackedExpert",
     "PackedLayer",

@@ -48,8 +48,15 @@ class MemoryPlan:
         return self.expert_bytes <= self.expert_room_bytes
 
 
-def plan_memory(config: ModelConfig, options: EngineOptions, available_bytes: int | None = None) -> MemoryPlan:
+def plan_memory(
+    config: ModelConfig,
+    options: EngineOptions,
+    available_bytes: int | None = None,
+    expert_bytes: int | None = None,
+) -> MemoryPlan:
     """Plan for a device that can give this process `available_bytes`; what it can give now if None.
+
+    expert_bytes: of the routed experts as stored; what the config implies if None.
 
     A context that was asked for is kept; otherwise it is the model's own limit, less where that does not fit. Where
     not everything fits, experts in memory matter more than context nobody asked for: the cache then gets an eighth
@@ -57,6 +64,7 @@ def plan_memory(config: ModelConfig, options: EngineOptions, available_bytes: in
     Raises OutOfMemoryError, with the numbers, if the non-expert weights or the context asked for do not fit.
     """
     sizes = weight_bytes(config, options.dense)
+    routed = sizes.routed_experts if expert_bytes is None else expert_bytes
     per_token = kv_bytes_per_token(config, 4 if options.reference else CACHE_ELEMENT_BYTES)
     if available_bytes is None:
         available_bytes = available_device_bytes(options.device)
@@ -76,11 +84,11 @@ def plan_memory(config: ModelConfig, options: EngineOptions, available_bytes: in
                 f"at most {_whole_pages(left // per_token):,} tokens fit"
             )
     else:
-        beside_experts = left - sizes.routed_experts if options.device == "cpu" else left
+        beside_experts = left - routed if options.device == "cpu" else left
         budget = max(beside_experts, left // 8, PAGE_TOKENS * per_token)
         context = min(config.text.max_position_embeddings, _whole_pages(budget // per_token))
     room = left - context * per_token if options.device == "cpu" else available_memory_bytes()
-    return MemoryPlan(available_bytes, room, non_expert, sizes.routed_experts, workspace, per_token, context)
+    return MemoryPlan(available_bytes, room, non_expert, routed, workspace, per_token, context)
 
 
 def _workspace_bytes(config: ModelConfig, chunk_size: int) -> int:

@@ -1,0 +1,101 @@
+"""A GGUF file through the whole engine: the same model as the published checkpoint it was made from."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from moonlet.config import EngineOptions
+from moonlet.engine.load import LoadedModel, load_model
+from moonlet.errors import ConfigError
+from moonlet.model import ForwardBatch
+from tests.checkpoint.gguf.files import TINY, write_tiny
+
+EXPECTED = load_file(TINY / "expected.safetensors")
+
+
+def logits(model: LoadedModel, ids: Tensor) -> Tensor:
+    """Of every token of one sequence in one forward pass, [T, vocab_size]."""
+    count = len(ids)
+    positions = torch.arange(count)
+    pages = -(-count // 64)
+    batch = ForwardBatch(
+        input_ids=ids,
+        positions=positions,
+        slots=positions,
+        page_tables=torch.arange(pages, dtype=torch.int32)[None],
+        seq_idx=torch.zeros(count, dtype=torch.int32),
+        context_lens=(positions + 1).to(torch.int32),
+        logits_rows=positions,
+    )
+    return model.forward(batch, model.new_cache(pages))
+
+
+@pytest.fixture(scope="module")
+def lossless(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny(tmp_path_factory.mktemp("lossless") / "tiny.gguf")[0]
+
+
+def test_the_reference_path_gives_the_golden_logits_and_greedy_tokens(lossless: Path) -> None:
+    model = load_model(lossless, EngineOptions(reference=True, context_length=256, num_threads=1))
+    ids = EXPECTED["text.input_ids"][0] if EXPECTED["text.input_ids"].dim() == 2 else EXPECTED["text.input_ids"]
+    found = logits(model, ids)
+    difference = (found - EXPECTED["text.logits"]).abs()
+    assert difference.max() < 1e-4, (difference.max(), difference.mean())
+    greedy = EXPECTED["greedy.ids"]
+    follow = logits(model, torch.cat([ids, greedy[:-1]]))[len(ids) - 1 :].argmax(-1)
+    assert torch.equal(follow, greedy)
+
+
+def test_the_kernel_path_agrees_with_the_published_files(lossless: Path) -> None:
+    """Experts run in float32 here and over int8 groups there; attention and all else are the same kernels."""
+    options = EngineOptions(context_length=256, num_threads=1, activations="bf16")
+    ids = EXPECTED["text.input_ids"]
+    found = logits(load_model(lossless, options), ids)
+    expected = logits(load_model(TINY, options), ids)
+    assert (found - expected).abs().mean() < 0.03
+    assert (found.argmax(-1) == expected.argmax(-1)).float().mean() > 0.9
+
+
+@pytest.mark.parametrize(("experts", "mean_error"), [("Q8_0", 1e-4), ("Q6_K", 0.02), ("Q4_K", 0.08), ("Q2_K", 0.6)])
+def test_coarser_experts_drift_further(experts: str, mean_error: float, tmp_path: Path) -> None:
+    path = write_tiny(tmp_path / "tiny.gguf", experts=experts)[0]
+    model = load_model(path, EngineOptions(reference=True, context_length=256, num_threads=1))
+    difference = (logits(model, EXPECTED["text.input_ids"]) - EXPECTED["text.logits"]).abs()
+    assert difference.mean() < mean_error
+
+
+def test_the_plan_counts_the_experts_as_stored(lossless: Path) -> None:
+    plans: list[int] = []
+    options = EngineOptions(context_length=256, num_threads=1)
+    load_model(lossless, options, on_plan=lambda plan: plans.append(plan.expert_bytes))
+    # Three layers of sixteen experts, three matrices of 256 x 256 each, 4.5 bits a weight.
+    assert plans == [3 * 16 * 3 * 256 * 256 * 18 // 32]
+
+
+def test_the_command_converts_and_chats(tmp_path: Path) -> None:
+    def run(*arguments: str) -> str:
+        code = "from moonlet.cli.main import main; main()"
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments], check=True, capture_output=True, text=True, timeout=120
+        )
+        return done.stdout
+
+    target = tmp_path / "tiny.gguf"
+    assert "tiny.gguf" in run("convert", str(TINY), str(target), "--to", "q4_0", "--non-experts", "q8_0")
+    reply = run("chat", "--model", str(target), "--prompt", "hi", "--max-tokens", "4", "--seed", "1")
+    assert isinstance(reply, str)
+
+
+def test_a_vision_file_alone_is_told_apart(tmp_path: Path) -> None:
+    from moonlet.checkpoint.gguf.writer import write_gguf
+
+    write_gguf(tmp_path / "mmproj.gguf", {"general.architecture": "clip", "general.type": "mmproj"}, [])
+    with pytest.raises(ConfigError, match="mmproj"):
+        load_model(tmp_path / "mmproj.gguf", EngineOptions())
