@@ -26,12 +26,15 @@ int64_t multiply_int8(int64_t num_rounds) {
     const __m256i a = _mm256_set1_epi8(3);
     __m256i b = _mm256_set1_epi8(1);
     for (int64_t round = 0; round < num_rounds * 16; ++round) {
+#pragma GCC unroll 8
         for (__m256i& chain : acc) {
-            asm volatile("" : "+x"(b));  // the product is new each time, as it would be with weights
+            asm volatile("" : "+x"(b));  // unknown to the compiler each time, as weights are
             chain = _mm256_add_epi16(chain, _mm256_maddubs_epi16(a, b));
         }
     }
-    for (__m256i& chain : acc) asm volatile("" : : "x"(chain));
+    __m256i sum = acc[0];
+    for (const __m256i& chain : acc) sum = _mm256_xor_si256(sum, chain);
+    asm volatile("" : : "x"(sum));
     return num_rounds * 16 * kChains * 32 * 2;
 }
 

@@ -18,13 +18,15 @@ int64_t multiply_int8(int64_t num_rounds) {
     constexpr int kChains = 12;
     __m512i acc[kChains];
     for (__m512i& chain : acc) chain = _mm512_setzero_si512();
-    const __m512i a = _mm512_set1_epi8(3), b = _mm512_set1_epi8(1);
+    const __m512i a = _mm512_set1_epi8(3);
+    __m512i b = _mm512_set1_epi8(1);
     for (int64_t round = 0; round < num_rounds * 4; ++round) {
-        for (__m512i& chain : acc) {
-            chain = _mm512_dpbusd_epi32(chain, a, b);
-            asm volatile("" : "+v"(chain));
-        }
+        asm volatile("" : "+v"(b));  // unknown to the compiler each time, as weights are
+        for (__m512i& chain : acc) chain = _mm512_dpbusd_epi32(chain, a, b);
     }
+    __m512i sum = acc[0];
+    for (const __m512i& chain : acc) sum = _mm512_xor_si512(sum, chain);
+    asm volatile("" : : "v"(sum));
     return num_rounds * 4 * kChains * 64 * 2;
 }
 

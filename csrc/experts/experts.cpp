@@ -67,7 +67,7 @@ class Pass {
                 }
             }
         });
-        if (layer_.intermediate_size % kBlock == 0) return;  // records without padding
+        if (layer_.intermediate_size % kSpan == 0) return;  // records without padding
         runtime_.parallel_for(num_slots_, 16, [&](int64_t begin, int64_t end, int) {
             std::memset(h_[begin], 0, static_cast<size_t>((end - begin) * h_bytes_));
         });
@@ -78,9 +78,7 @@ class Pass {
         const int64_t num_items = num_blocks * static_cast<int64_t>(routing_.experts.size());
         runtime_.parallel_for(num_items, 1, [&](int64_t begin, int64_t end, int worker_idx) {
             for (int64_t item = begin; item < end; ++item) {
-                const int64_t next = item + 1;
                 gate_up_item(routing_.experts[static_cast<size_t>(item / num_blocks)], item % num_blocks,
-                             next < num_items ? gate_rows(next / num_blocks, next % num_blocks) : WeightRows{},
                              runtime_.scratch<std::byte>(worker_idx));
             }
         });
@@ -90,7 +88,7 @@ class Pass {
         const int64_t num_blocks = layer_.hidden_size / kRowsPerItem;
         runtime_.parallel_for(num_blocks, 1, [&](int64_t begin, int64_t end, int worker_idx) {
             for (int64_t block = begin; block < end; ++block) {
-                down_item(block, num_blocks, out, runtime_.scratch<std::byte>(worker_idx));
+                down_item(block, out, runtime_.scratch<std::byte>(worker_idx));
             }
         });
     }
@@ -98,18 +96,8 @@ class Pass {
   private:
     static constexpr int64_t kResultBytes = kTokenBatch * kRowsPerItem * static_cast<int64_t>(sizeof(float));
 
-    const ExpertWeights& weights_of(int64_t i) const {
-        return layer_.experts[static_cast<size_t>(routing_.experts[static_cast<size_t>(i)].expert_idx)];
-    }
-    WeightRows gate_rows(int64_t i, int64_t block) const {
-        return rows_from(weights_of(i).gate, block * kRowsPerItem, layer_.hidden_size);
-    }
-    WeightRows down_rows(int64_t i, int64_t block) const {
-        return rows_from(weights_of(i).down, block * kRowsPerItem, layer_.intermediate_size);
-    }
-
     // Rows 32 block .. 32 block + 31 of gate and up, and so group `block` of every h record of the expert.
-    void gate_up_item(const ExpertTokens& expert, int64_t block, WeightRows next, std::byte* scratch) {
+    void gate_up_item(const ExpertTokens& expert, int64_t block, std::byte* scratch) {
         const int64_t D = layer_.hidden_size;
         const ExpertWeights& weights = layer_.experts[static_cast<size_t>(expert.expert_idx)];
         auto* gate = reinterpret_cast<float*>(scratch);
@@ -123,11 +111,9 @@ class Pass {
                          .num_tokens = count,
                          .y = gate,
                          .y_stride = kRowsPerItem,
-                         .next = rows_from(weights.up, block * kRowsPerItem, D),
                          .scratch = scratch + 2 * kResultBytes};
             format_.dot(task);
-            task.rows = task.next;
-            task.next = next;
+            task.rows = rows_from(weights.up, block * kRowsPerItem, D);
             task.y = up;
             format_.dot(task);
             for (int64_t i = 0; i < count; ++i) {
@@ -138,29 +124,21 @@ class Pass {
     }
 
     // Columns 32 block .. 32 block + 31 of out. One item adds all experts, so the order of additions needs no lock.
-    void down_item(int64_t block, int64_t num_blocks, float* out, std::byte* scratch) {
+    void down_item(int64_t block, float* out, std::byte* scratch) {
         const int64_t D = layer_.hidden_size, column = block * kRowsPerItem;
-        const auto num_experts = static_cast<int64_t>(routing_.experts.size());
         auto* y = reinterpret_cast<float*>(scratch);
         for (int64_t t = 0; t < num_tokens_; ++t) std::memset(out + t * D + column, 0, kRowsPerItem * sizeof(float));
-        for (int64_t e = 0; e < num_experts; ++e) {
-            const ExpertTokens& expert = routing_.experts[static_cast<size_t>(e)];
-            WeightRows next{};
-            if (e + 1 < num_experts) {
-                next = down_rows(e + 1, block);
-            } else if (block + 1 < num_blocks) {
-                next = down_rows(0, block + 1);
-            }
+        for (const ExpertTokens& expert : routing_.experts) {
             for (int64_t slot = expert.begin; slot < expert.end; slot += kTokenBatch) {
                 const int64_t count = std::min(kTokenBatch, expert.end - slot);
-                format_.dot({.rows = down_rows(e, block),
+                format_.dot({.rows = rows_from(layer_.experts[static_cast<size_t>(expert.expert_idx)].down, column,
+                                               layer_.intermediate_size),
                              .num_rows = kRowsPerItem,
                              .num_inputs = layer_.intermediate_size,
                              .records = h_.from(slot),
                              .num_tokens = count,
                              .y = y,
                              .y_stride = kRowsPerItem,
-                             .next = next,
                              .scratch = scratch + 2 * kResultBytes});
                 for (int64_t i = 0; i < count; ++i) {
                     const Slot& target = routing_.slots[static_cast<size_t>(slot + i)];

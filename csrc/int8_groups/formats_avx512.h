@@ -38,6 +38,16 @@ struct Int4 {
     }
 };
 
+// 4-bit codes still packed, eight to a dword, for the bf16 form.
+struct PackedInt4 {
+    static constexpr int64_t block_bytes = 64;
+    using Codes = __m512i;
+    static inline Codes load(const uint8_t* codes) { return load512(codes); }
+    static inline Codes load_part(const uint8_t* codes, int64_t num_groups) {
+        return load512_part(codes, num_groups * 16);
+    }
+};
+
 struct Int8 {
     static constexpr int64_t block_bytes = 128;
     struct Codes {

@@ -1,10 +1,11 @@
 #pragma once
 
 // Many tokens: the codes of 16 rows are expanded once into a tile that stays in the L2 cache, rows in lanes, and every
-// block of six tokens runs over it. A tile of 16 rows of K = 7168 is 112 KB of codes and 14 KB of scales.
+// block of twelve tokens runs over it. A tile of 16 rows of K = 7168 is 112 KB of codes and 14 KB of scales.
 //
-// Registers: 6 tokens * 4 phases float accumulators, 6 integer accumulators, one of weights, one spare: all 32. Six
-// independent dpbusd chains cover its latency of 4 to 5 cycles. Per group 8 * 6 dpbusd meet 6 * (cvt, mul, fma).
+// Registers: 12 integer accumulators, so that dpbusd (latency 4 to 5 cycles, one a cycle) is never waited for, one of
+// weights, the rest for the ends of groups. The 16 phases of 12 tokens, 12 KB, lie in the L1 cache: per group a load
+// and a store for each token, against 8 dpbusd.
 
 #include "common/math_avx512.h"
 #include "int8_groups/formats_avx512.h"
@@ -12,7 +13,7 @@
 namespace moonlet::avx512 {
 
 constexpr int64_t kTileRows = 16;
-constexpr int kTileTokens = 6;
+constexpr int kTileTokens = 12;
 constexpr int64_t kSteps = 8;  // dwords of four codes in a group
 
 // Byte of an activation block where step s of phase p finds the four codes that a tile dword meets.
@@ -105,7 +106,7 @@ static inline void expand(const DotTask& task, int64_t row, const Tile& tile) {
     for (int64_t b = 0; 4 * b < num_groups; ++b) {
         expand_block<Format>(rows, b, num_groups - 4 * b < 4 ? num_groups - 4 * b : 4, tile.codes + b * kBlock * 16);
     }
-    for (int64_t g = 0; g < padded_groups(task.num_inputs); g += 16) {
+    for (int64_t g = 0; g < padded_size(task.num_inputs) / kGroup; g += 16) {
         // 16 rows of up to 16 scales (32 bytes), widened and then transposed like codes.
         const int64_t left = num_groups - g;
         const __mmask16 mask = static_cast<__mmask16>(left >= 16 ? 0xffff : (1 << (left > 0 ? left : 0)) - 1);
@@ -114,7 +115,7 @@ static inline void expand(const DotTask& task, int64_t row, const Tile& tile) {
             v[r] = _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, scales[r] + g)), 16);
         }
         transpose(v);
-        for (int64_t j = 0; j < 16 && g + j < padded_groups(task.num_inputs); ++j) {
+        for (int64_t j = 0; j < 16 && g + j < padded_size(task.num_inputs) / kGroup; ++j) {
             _mm512_store_si512(tile.scales + (g + j) * kTileRows, v[j]);
         }
     }
@@ -126,48 +127,54 @@ static inline __m512i broadcast(const int8_t* four_codes) {
     return _mm512_set1_epi32(dword);
 }
 
-// One group of 16 rows times NT tokens into phase p's accumulators.
-template <class Format, int NT, int p>
+// One group of 16 rows times NT tokens, added to that group's phase.
+template <class Format, int NT>
 static inline void multiply_group(const uint8_t* w, const float* w_scales, const Int8Record (&a)[NT], int64_t b,
-                                  __m512 (&acc)[4][NT]) {
+                                  int64_t p, __m512 (&acc)[NT]) {
+    const int64_t position = b / 4 * kPhases + 4 * p + b % 4;
     __m512i isum[NT];
-    for (int t = 0; t < NT; ++t) isum[t] = _mm512_set1_epi32(a[t].corrections[4 * b + p]);
+    for (int t = 0; t < NT; ++t) isum[t] = _mm512_set1_epi32(a[t].corrections[position]);
     for (int64_t s = 0; s < kSteps; ++s) {
-        const __m512i codes = _mm512_load_si512(w + (p * kSteps + s) * 64);
-        for (int t = 0; t < NT; ++t) {
-            isum[t] =
-                _mm512_dpbusd_epi32(isum[t], codes, broadcast(a[t].codes + b * kBlock + step_offset<Format>(p, s)));
-        }
+        const __m512i codes = _mm512_load_si512(w + s * 64);
+        const int64_t offset = b * kBlock + step_offset<Format>(p, s);
+        for (int t = 0; t < NT; ++t) isum[t] = _mm512_dpbusd_epi32(isum[t], codes, broadcast(a[t].codes + offset));
     }
-    const __m512 scales = _mm512_load_ps(w_scales + p * kTileRows);
+    const __m512 scales = _mm512_load_ps(w_scales);
     for (int t = 0; t < NT; ++t) {
-        const __m512 scale = _mm512_mul_ps(scales, _mm512_set1_ps(a[t].scales[4 * b + p]));
-        acc[p][t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(isum[t]), scale, acc[p][t]);
+        const __m512 scale = _mm512_mul_ps(scales, _mm512_set1_ps(a[t].scales[position]));
+        acc[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(isum[t]), scale, acc[t]);
     }
+}
+
+static inline __m512 sum_four(__m512 v0, __m512 v1, __m512 v2, __m512 v3) {
+    return _mm512_add_ps(_mm512_add_ps(v0, v2), _mm512_add_ps(v1, v3));
 }
 
 template <class Format, int NT>
 static inline void multiply_tile(const Tile& tile, const DotTask& task, int64_t row, int64_t token) {
     Int8Record a[NT];
-    __m512 acc[4][NT];
+    __m512 acc[kPhases][NT];
     for (int t = 0; t < NT; ++t) {
         a[t] = Int8Record(task.records[token + t], task.num_inputs);
-        for (int p = 0; p < 4; ++p) acc[p][t] = _mm512_setzero_ps();
+        for (int phase = 0; phase < kPhases; ++phase) acc[phase][t] = _mm512_setzero_ps();
     }
     const int64_t num_blocks = padded_size(task.num_inputs) / kBlock;
     for (int64_t b = 0; b < num_blocks; ++b) {
-        const uint8_t* w = tile.codes + b * kBlock * kTileRows;
-        const float* w_scales = tile.scales + b * 4 * kTileRows;
-        multiply_group<Format, NT, 0>(w, w_scales, a, b, acc);
-        multiply_group<Format, NT, 1>(w, w_scales, a, b, acc);
-        multiply_group<Format, NT, 2>(w, w_scales, a, b, acc);
-        multiply_group<Format, NT, 3>(w, w_scales, a, b, acc);
+        for (int64_t p = 0; p < 4; ++p) {
+            const int64_t g = 4 * b + p;
+            multiply_group<Format, NT>(tile.codes + g * kGroup * kTileRows, tile.scales + g * kTileRows, a, b, p,
+                                       acc[g % kPhases]);
+        }
     }
     const int64_t left = task.num_rows - row;
-    const __mmask16 mask = static_cast<__mmask16>(left >= kTileRows ? 0xffff : (1 << left) - 1);
+    const auto mask = static_cast<__mmask16>(left >= kTileRows ? 0xffff : (1 << left) - 1);
     for (int t = 0; t < NT; ++t) {
-        const __m512 sum = _mm512_add_ps(_mm512_add_ps(acc[0][t], acc[2][t]), _mm512_add_ps(acc[1][t], acc[3][t]));
-        _mm512_mask_storeu_ps(task.y + (token + t) * task.y_stride + row, mask, sum);
+        __m512 sums[4];
+        for (int b = 0; b < 4; ++b) {
+            sums[b] = sum_four(acc[4 * b][t], acc[4 * b + 1][t], acc[4 * b + 2][t], acc[4 * b + 3][t]);
+        }
+        _mm512_mask_storeu_ps(task.y + (token + t) * task.y_stride + row, mask,
+                              sum_four(sums[0], sums[1], sums[2], sums[3]));
     }
 }
 
@@ -177,27 +184,12 @@ static inline void gemm(const DotTask& task) {
     for (int64_t row = 0; row < task.num_rows; row += kTileRows) {
         expand<Format>(task, row, tile);
         int64_t t = 0;
-        for (; t + kTileTokens <= task.num_tokens; t += kTileTokens)
+        for (; t + kTileTokens <= task.num_tokens; t += kTileTokens) {
             multiply_tile<Format, kTileTokens>(tile, task, row, t);
-        switch (task.num_tokens - t) {
-            case 5:
-                multiply_tile<Format, 5>(tile, task, row, t);
-                break;
-            case 4:
-                multiply_tile<Format, 4>(tile, task, row, t);
-                break;
-            case 3:
-                multiply_tile<Format, 3>(tile, task, row, t);
-                break;
-            case 2:
-                multiply_tile<Format, 2>(tile, task, row, t);
-                break;
-            case 1:
-                multiply_tile<Format, 1>(tile, task, row, t);
-                break;
-            default:
-                break;
         }
+        for (; t + 6 <= task.num_tokens; t += 6) multiply_tile<Format, 6>(tile, task, row, t);
+        for (; t + 3 <= task.num_tokens; t += 3) multiply_tile<Format, 3>(tile, task, row, t);
+        for (; t < task.num_tokens; ++t) multiply_tile<Format, 1>(tile, task, row, t);
     }
 }
 

@@ -1,7 +1,8 @@
 #pragma once
 
-// Any number of tokens: weights are read as stored, four rows and two groups (one 256-bit vector) at a time. A tile as
-// for AVX-512 would gain less than half here, since 16-bit products need the same additions either way.
+// Any number of tokens: weights are read as stored, one row after another, two groups of a block (one 256-bit vector)
+// at a time. A tile as for AVX-512 would gain less than half here, since 16-bit products need the same additions either
+// way.
 
 #include <immintrin.h>
 
@@ -12,8 +13,7 @@
 
 namespace moonlet::avx2 {
 
-constexpr int64_t kRows = 4;
-constexpr int64_t kMaxTokens = 2;  // more would spill: 8 registers of weights, and 8 of temporaries
+constexpr int kMaxTokens = 2;  // more would spill: 8 registers of weights, and 8 of temporaries
 
 static inline __m256i load256(const void* source) { return _mm256_loadu_si256(static_cast<const __m256i*>(source)); }
 
@@ -59,155 +59,121 @@ struct Int8 {
     }
 };
 
-// Four vectors of [group][4 parts] into [group][4 rows]; each sum is (part0 + part2) + (part1 + part3).
-static inline __m256i sum_parts(__m256i a, __m256i b, __m256i c, __m256i d) {
-    const __m256i ab = _mm256_add_epi32(_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
-    const __m256i cd = _mm256_add_epi32(_mm256_unpacklo_epi32(c, d), _mm256_unpackhi_epi32(c, d));
-    return _mm256_add_epi32(_mm256_unpacklo_epi64(ab, cd), _mm256_unpackhi_epi64(ab, cd));
+// Four vectors of [2 groups][4 parts] into [group][vector]; each sum is (part0 + part2) + (part1 + part3).
+static inline __m256i sum_parts(const __m256i (&v)[4]) {
+    const __m256i v01 = _mm256_add_epi32(_mm256_unpacklo_epi32(v[0], v[1]), _mm256_unpackhi_epi32(v[0], v[1]));
+    const __m256i v23 = _mm256_add_epi32(_mm256_unpacklo_epi32(v[2], v[3]), _mm256_unpackhi_epi32(v[2], v[3]));
+    return _mm256_add_epi32(_mm256_unpacklo_epi64(v01, v23), _mm256_unpackhi_epi64(v01, v23));
 }
-static inline __m256 sum_parts(__m256 a, __m256 b, __m256 c, __m256 d) {
-    const __m256 ab = _mm256_add_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
-    const __m256 cd = _mm256_add_ps(_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
-    const __m256d abd = _mm256_castps_pd(ab), cdd = _mm256_castps_pd(cd);
-    return _mm256_add_ps(_mm256_castpd_ps(_mm256_unpacklo_pd(abd, cdd)),
-                         _mm256_castpd_ps(_mm256_unpackhi_pd(abd, cdd)));
-}
-
-// (acc0 + acc2) + (acc1 + acc3), from [phase 0, 1][row] and [phase 2, 3][row].
-static inline __m128 sum_phases(const __m256 (&acc)[2]) {
-    const __m256 sum = _mm256_add_ps(acc[0], acc[1]);
-    return _mm_add_ps(_mm256_castps256_ps128(sum), _mm256_extractf128_ps(sum, 1));
+static inline __m256 sum_parts(const __m256 (&v)[4]) {
+    const __m256d v01 = _mm256_castps_pd(_mm256_add_ps(_mm256_unpacklo_ps(v[0], v[1]), _mm256_unpackhi_ps(v[0], v[1])));
+    const __m256d v23 = _mm256_castps_pd(_mm256_add_ps(_mm256_unpacklo_ps(v[2], v[3]), _mm256_unpackhi_ps(v[2], v[3])));
+    return _mm256_add_ps(_mm256_castpd_ps(_mm256_unpacklo_pd(v01, v23)),
+                         _mm256_castpd_ps(_mm256_unpackhi_pd(v01, v23)));
 }
 
-// One block of four rows as stored, and its scales.
-struct Block {
-    const uint8_t* codes[kRows];
-    const bf16* scales[kRows];
-
-    // Scales as [phase][row]: out[0] phases 0 and 1, out[1] phases 2 and 3.
-    void load_scales(__m256 (&out)[2]) const {
-        __m128i s[kRows];
-        for (int r = 0; r < kRows; ++r) s[r] = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(scales[r]));
-        const __m128i s01 = _mm_unpacklo_epi16(s[0], s[1]), s23 = _mm_unpacklo_epi16(s[2], s[3]);
-        const __m256i low = _mm256_cvtepu16_epi32(_mm_unpacklo_epi32(s01, s23));
-        const __m256i high = _mm256_cvtepu16_epi32(_mm_unpackhi_epi32(s01, s23));
-        out[0] = _mm256_castsi256_ps(_mm256_slli_epi32(low, 16));
-        out[1] = _mm256_castsi256_ps(_mm256_slli_epi32(high, 16));
-    }
-};
-
-// Four rows of a matrix; rows past the last repeat it, and their results are not stored.
-struct FourRows {
-    const uint8_t* codes[kRows];
-    const bf16* scales[kRows];
-    int64_t count;
-
-    FourRows(const DotTask& task, int64_t row, int64_t row_bytes) {
-        count = task.num_rows - row < kRows ? task.num_rows - row : kRows;
-        for (int64_t r = 0; r < kRows; ++r) {
-            const int64_t idx = row + (r < count ? r : count - 1);
-            codes[r] = task.rows.codes + idx * row_bytes;
-            scales[r] = task.rows.scales + idx * (task.num_inputs / kGroup);
-        }
-    }
-    void store(float* y, __m128 values) const {
-        float all[kRows];
-        _mm_storeu_ps(all, values);
-        for (int64_t r = 0; r < count; ++r) y[r] = all[r];
-    }
-};
-
-// Calls step(block, b) for every block; the last, if it is not whole, from a copy filled up with zeros.
-template <int64_t block_bytes, class Step>
-static inline void for_each_block(const FourRows& rows, int64_t num_inputs, const Step& step) {
-    const int64_t num_blocks = num_inputs / kBlock;
-    Block block;
-    for (int64_t b = 0; b < num_blocks; ++b) {
-        for (int64_t r = 0; r < kRows; ++r) {
-            block.codes[r] = rows.codes[r] + b * block_bytes;
-            block.scales[r] = rows.scales[r] + 4 * b;
-        }
-        step(block, b);
-    }
-    const int64_t num_left = num_inputs % kBlock / kGroup;
-    if (num_left == 0) return;
-    uint8_t codes[kRows][block_bytes] = {};
-    bf16 scales[kRows][4] = {};
-    for (int64_t r = 0; r < kRows; ++r) {
-        std::memcpy(codes[r], rows.codes[r] + num_blocks * block_bytes,
-                    static_cast<size_t>(num_left * block_bytes / 4));
-        std::memcpy(scales[r], rows.scales[r] + 4 * num_blocks, static_cast<size_t>(num_left) * sizeof(bf16));
-        block.codes[r] = codes[r];
-        block.scales[r] = scales[r];
-    }
-    step(block, num_blocks);
+// The row's result from its phases, which lie as 4p + b in two vectors: first over p, then over b.
+static inline float sum_phases(const __m256 (&acc)[2]) {
+    const __m256 pairs = _mm256_add_ps(acc[0], acc[1]);
+    const __m128 sums = _mm_add_ps(_mm256_castps256_ps128(pairs), _mm256_extractf128_ps(pairs, 1));
+    const __m128 halves = _mm_add_ps(sums, _mm_movehl_ps(sums, sums));  // b0 + b2, b1 + b3
+    return _mm_cvtss_f32(_mm_add_ss(halves, _mm_movehdup_ps(halves)));
 }
 
+// 16 bf16 scales as float32, group 4b + p in lane 4p + b of the two vectors.
+static inline void load_scales(const bf16* scales, __m256 (&out)[2]) {
+    const __m128i by_phase = _mm_set_epi8(15, 14, 7, 6, 13, 12, 5, 4, 11, 10, 3, 2, 9, 8, 1, 0);
+    const __m128i b01 = _mm_shuffle_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(scales)), by_phase);
+    const __m128i b23 = _mm_shuffle_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(scales + 8)), by_phase);
+    const __m256i low = _mm256_cvtepu16_epi32(_mm_unpacklo_epi32(b01, b23));
+    const __m256i high = _mm256_cvtepu16_epi32(_mm_unpackhi_epi32(b01, b23));
+    out[0] = _mm256_castsi256_ps(_mm256_slli_epi32(low, 16));
+    out[1] = _mm256_castsi256_ps(_mm256_slli_epi32(high, 16));
+}
+
+// Calls step(codes, scales, span, num_blocks) for every span of one row; the last, if it is not whole, from a copy
+// filled up with zeros.
+template <class Format, class Step>
+static inline void for_each_span(const uint8_t* codes, const bf16* scales, int64_t num_inputs, const Step& step) {
+    const int64_t num_spans = num_inputs / kSpan;
+    constexpr int64_t span_bytes = 4 * Format::block_bytes;
+    for (int64_t span = 0; span < num_spans; ++span) step(codes + span * span_bytes, scales + span * kPhases, span, 4);
+    const int64_t groups_left = num_inputs % kSpan / kGroup;
+    if (groups_left == 0) return;
+    uint8_t last_codes[span_bytes] = {};
+    bf16 last_scales[kPhases] = {};
+    std::memcpy(last_codes, codes + num_spans * span_bytes, static_cast<size_t>(groups_left * Format::block_bytes / 4));
+    std::memcpy(last_scales, scales + num_spans * kPhases, static_cast<size_t>(groups_left) * sizeof(bf16));
+    step(last_codes, last_scales, num_spans, (groups_left + 3) / 4);
+}
+
+// One row times NT int8 records; token t's result goes to y[t * y_stride].
 template <class Format, int NT>
-static inline void gemv_int8(const FourRows& rows, int64_t num_inputs, const std::byte* const* records, float* y,
-                             int64_t y_stride) {
+static inline void gemv_int8(const uint8_t* codes, const bf16* scales, int64_t num_inputs,
+                             const std::byte* const* records, float* y, int64_t y_stride) {
     __m256 acc[NT][2];
     for (int t = 0; t < NT; ++t) acc[t][0] = acc[t][1] = _mm256_setzero_ps();
-    for_each_block<Format::block_bytes>(rows, num_inputs, [&](const Block& block, int64_t b) {
+    const auto step = [&](const uint8_t* w_codes, const bf16* bf16_scales, int64_t span, int64_t num_blocks) {
         __m256 w_scales[2];
-        block.load_scales(w_scales);
+        load_scales(bf16_scales, w_scales);
         for (int64_t half = 0; half < 2; ++half) {
-            const __m256i phase =
-                half == 0 ? _mm256_set_epi32(1, 1, 1, 1, 0, 0, 0, 0) : _mm256_set_epi32(3, 3, 3, 3, 2, 2, 2, 2);
-            typename Format::Codes w[kRows];
-            for (int r = 0; r < kRows; ++r) w[r] = Format::load(block.codes[r], half);
+            typename Format::Codes w[4];
+            for (int64_t b = 0; b < 4; ++b) w[b] = Format::load(w_codes + b * Format::block_bytes, half);
             for (int t = 0; t < NT; ++t) {
-                const auto* codes = reinterpret_cast<const int8_t*>(records[t]) + b * kBlock;
-                const auto* scales = reinterpret_cast<const float*>(records[t] + padded_size(num_inputs));
-                const float* corrections = scales + padded_groups(num_inputs);
-                __m256i isum = sum_parts(Format::dot(w[0], codes, half), Format::dot(w[1], codes, half),
-                                         Format::dot(w[2], codes, half), Format::dot(w[3], codes, half));
-                const __m128i four = _mm_loadu_si128(reinterpret_cast<const __m128i*>(corrections + 4 * b));
-                isum = _mm256_add_epi32(isum, _mm256_permutevar8x32_epi32(_mm256_castsi128_si256(four), phase));
-                const __m256 a_scales =
-                    _mm256_permutevar8x32_ps(_mm256_castps128_ps256(_mm_loadu_ps(scales + 4 * b)), phase);
-                acc[t][half] =
-                    _mm256_fmadd_ps(_mm256_cvtepi32_ps(isum), _mm256_mul_ps(w_scales[half], a_scales), acc[t][half]);
+                const auto* a = reinterpret_cast<const int8_t*>(records[t]) + span * kSpan;
+                const auto* a_scales = reinterpret_cast<const float*>(records[t] + padded_size(num_inputs));
+                const float* corrections = a_scales + padded_groups(num_inputs);
+                const int64_t position = span * kPhases + 8 * half;
+                __m256i parts[4];
+                for (int64_t b = 0; b < 4; ++b) {
+                    // A record ends with its last block.
+                    parts[b] = b < num_blocks ? Format::dot(w[b], a + b * kBlock, half) : _mm256_setzero_si256();
+                }
+                const __m256i isum = _mm256_add_epi32(sum_parts(parts), load256(corrections + position));
+                const __m256 scale = _mm256_mul_ps(w_scales[half], _mm256_loadu_ps(a_scales + position));
+                acc[t][half] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(isum), scale, acc[t][half]);
             }
         }
-    });
-    for (int t = 0; t < NT; ++t) rows.store(y + t * y_stride, sum_phases(acc[t]));
+    };
+    for_each_span<Format>(codes, scales, num_inputs, step);
+    for (int t = 0; t < NT; ++t) y[t * y_stride] = sum_phases(acc[t]);
 }
 
+// One row times NT bf16 records.
 template <int NT>
-static inline void gemv_bf16(const FourRows& rows, int64_t num_inputs, const std::byte* const* records, float* y,
-                             int64_t y_stride) {
+static inline void gemv_bf16(const uint8_t* codes, const bf16* scales, int64_t num_inputs,
+                             const std::byte* const* records, float* y, int64_t y_stride) {
     __m256 acc[NT][2];
     for (int t = 0; t < NT; ++t) acc[t][0] = acc[t][1] = _mm256_setzero_ps();
-    for_each_block<64>(rows, num_inputs, [&](const Block& block, int64_t b) {
+    const auto step = [&](const uint8_t* w_codes, const bf16* bf16_scales, int64_t span, int64_t num_blocks) {
         const __m256i mask = _mm256_set1_epi32(15);
         const __m256 zero = _mm256_set1_ps(static_cast<float>(kInt4Zero));
         __m256 w_scales[2];
-        block.load_scales(w_scales);
+        load_scales(bf16_scales, w_scales);
         for (int64_t half = 0; half < 2; ++half) {
-            __m256i w[kRows];
-            __m256 p[NT][kRows];
-            for (int r = 0; r < kRows; ++r) {
-                w[r] = load256(block.codes[r] + 32 * half);
-                for (int t = 0; t < NT; ++t) p[t][r] = _mm256_setzero_ps();
+            __m256 parts[NT][4];
+            for (int t = 0; t < NT; ++t) {
+                for (int b = 0; b < 4; ++b) parts[t][b] = _mm256_setzero_ps();
             }
-            for (int64_t i = 0; i < 8; ++i) {
-                for (int r = 0; r < kRows; ++r) {
-                    const __m256 value = _mm256_sub_ps(_mm256_cvtepi32_ps(_mm256_and_si256(w[r], mask)), zero);
-                    w[r] = _mm256_srli_epi32(w[r], 4);
+            for (int64_t b = 0; b < 4; ++b) {
+                if (b >= num_blocks) break;
+                __m256i w = load256(w_codes + b * 64 + 32 * half);
+                for (int64_t i = 0; i < 8; ++i) {
+                    const __m256 value = _mm256_sub_ps(_mm256_cvtepi32_ps(_mm256_and_si256(w, mask)), zero);
+                    w = _mm256_srli_epi32(w, 4);
                     for (int t = 0; t < NT; ++t) {
-                        const auto* a = reinterpret_cast<const float*>(records[t]) + b * kBlock + 16 * i + 8 * half;
-                        p[t][r] = _mm256_fmadd_ps(value, _mm256_loadu_ps(a), p[t][r]);
+                        const auto* a = reinterpret_cast<const float*>(records[t]) + span * kSpan + b * kBlock;
+                        parts[t][b] = _mm256_fmadd_ps(value, _mm256_loadu_ps(a + 16 * i + 8 * half), parts[t][b]);
                     }
                 }
             }
             for (int t = 0; t < NT; ++t) {
-                const __m256 gsum = sum_parts(p[t][0], p[t][1], p[t][2], p[t][3]);
-                acc[t][half] = _mm256_fmadd_ps(gsum, w_scales[half], acc[t][half]);
+                acc[t][half] = _mm256_fmadd_ps(sum_parts(parts[t]), w_scales[half], acc[t][half]);
             }
         }
-    });
-    for (int t = 0; t < NT; ++t) rows.store(y + t * y_stride, sum_phases(acc[t]));
+    };
+    for_each_span<Int4>(codes, scales, num_inputs, step);
+    for (int t = 0; t < NT; ++t) y[t * y_stride] = sum_phases(acc[t]);
 }
 
 }  // namespace moonlet::avx2

@@ -9,25 +9,24 @@ namespace {
 enum class Activations { int8, bf16 };
 
 template <class Format, Activations activations, int NT>
-void gemv(const FourRows& rows, const DotTask& task, int64_t row, int64_t token) {
+void gemv(const DotTask& task, int64_t row, int64_t token) {
+    const uint8_t* codes = task.rows.codes + row * (task.num_inputs * Format::block_bytes / kBlock);
+    const bf16* scales = task.rows.scales + row * (task.num_inputs / kGroup);
+    const std::byte* const* records = task.records + token;
     float* y = task.y + token * task.y_stride + row;
     if constexpr (activations == Activations::int8) {
-        gemv_int8<Format, NT>(rows, task.num_inputs, task.records + token, y, task.y_stride);
+        gemv_int8<Format, NT>(codes, scales, task.num_inputs, records, y, task.y_stride);
     } else {
-        gemv_bf16<NT>(rows, task.num_inputs, task.records + token, y, task.y_stride);
+        gemv_bf16<NT>(codes, scales, task.num_inputs, records, y, task.y_stride);
     }
 }
 
 template <class Format, Activations activations>
 void gemv_task(const DotTask& task) {
-    const int64_t row_bytes = task.num_inputs * Format::block_bytes / kBlock;
-    for (int64_t row = 0; row < task.num_rows; row += kRows) {
-        const FourRows rows(task, row, row_bytes);
+    for (int64_t row = 0; row < task.num_rows; ++row) {
         int64_t t = 0;
-        for (; t + kMaxTokens <= task.num_tokens; t += kMaxTokens) {
-            gemv<Format, activations, kMaxTokens>(rows, task, row, t);
-        }
-        for (; t < task.num_tokens; ++t) gemv<Format, activations, 1>(rows, task, row, t);
+        for (; t + kMaxTokens <= task.num_tokens; t += kMaxTokens) gemv<Format, activations, kMaxTokens>(task, row, t);
+        for (; t < task.num_tokens; ++t) gemv<Format, activations, 1>(task, row, t);
     }
 }
 
@@ -51,7 +50,7 @@ void quantize_group(const Values& x, int64_t num_inputs, int64_t g, CodeOrder or
     const uint32_t amax_bits = static_cast<uint32_t>(_mm_cvtsi128_si32(half));
     const float amax = std::bit_cast<float>(amax_bits);
     const bool tiny = amax < 0x1p-100f;
-    scales[g] = tiny ? 0.0f : amax / 127.0f;
+    scales[group_position(g)] = tiny ? 0.0f : amax / 127.0f;
 
     __m256i bytes = _mm256_setzero_si256();
     int32_t sum = 0;
@@ -67,7 +66,7 @@ void quantize_group(const Values& x, int64_t num_inputs, int64_t g, CodeOrder or
         bytes = _mm256_packs_epi16(_mm256_packs_epi32(code[0], code[1]), _mm256_packs_epi32(code[2], code[3]));
         bytes = _mm256_permutevar8x32_epi32(bytes, _mm256_set_epi32(7, 3, 6, 2, 5, 1, 4, 0));
     }
-    corrections[g] = static_cast<int32_t>(-zero) * sum;
+    corrections[group_position(g)] = static_cast<int32_t>(-zero) * sum;
     int8_t* target = codes + g * kGroup;
     int64_t distance = 16;
     if (order == CodeOrder::even_odd) {
@@ -102,7 +101,7 @@ Values silu_mul(const float* gate, const float* up) {
 }
 
 void quantize_int8(const float* x, int64_t num_inputs, CodeOrder order, int64_t zero, std::byte* record) {
-    if (num_inputs % kBlock != 0) std::memset(record, 0, static_cast<size_t>(int8_record_bytes(num_inputs)));
+    if (num_inputs % kSpan != 0) std::memset(record, 0, static_cast<size_t>(int8_record_bytes(num_inputs)));
     for (int64_t g = 0; g < num_inputs / kGroup; ++g) {
         quantize_group(load_values(x + g * kGroup), num_inputs, g, order, zero, record);
     }

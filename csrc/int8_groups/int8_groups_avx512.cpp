@@ -12,40 +12,35 @@ constexpr int64_t kGemmTokens = 5;
 
 enum class Activations { int8, bf16 };
 
-template <class Format, Activations activations, int NT>
-void gemv(const FourRows& rows, const DotTask& task, int64_t token, const uint8_t* ahead, float* y) {
-    if constexpr (activations == Activations::int8) {
-        gemv_int8<Format, NT>(rows, task.num_inputs, task.records + token, ahead, y, task.y_stride);
-    } else {
-        gemv_bf16<NT>(rows, task.num_inputs, task.records + token, ahead, y, task.y_stride);
+template <class Format, Activations activations>
+void gemv_row(const DotTask& task, int64_t row, int64_t token) {
+    const uint8_t* codes = task.rows.codes + row * (task.num_inputs * Format::block_bytes / kBlock);
+    const bf16* scales = task.rows.scales + row * (task.num_inputs / kGroup);
+    const std::byte* const* records = task.records + token;
+    float* y = task.y + token * task.y_stride + row;
+    const auto gemv = [&]<int NT>() {
+        if constexpr (activations == Activations::int8) {
+            gemv_int8<Format, NT>(codes, scales, task.num_inputs, records, y, task.y_stride);
+        } else {
+            gemv_bf16<NT>(codes, scales, task.num_inputs, records, y, task.y_stride);
+        }
+    };
+    switch (task.num_tokens - token) {
+        case 1:
+            return gemv.template operator()<1>();
+        case 2:
+            return gemv.template operator()<2>();
+        case 3:
+            return gemv.template operator()<3>();
+        default:
+            return gemv.template operator()<4>();
     }
 }
 
 template <class Format, Activations activations>
 void gemv_task(const DotTask& task) {
-    const int64_t row_bytes = task.num_inputs * Format::block_bytes / kBlock;
-    const Prefetch prefetch(task, row_bytes);
-    for (int64_t row = 0; row < task.num_rows; row += kRows) {
-        const FourRows rows(task, row, row_bytes);
-        const uint8_t* ahead = prefetch.start(row);
-        for (int64_t t = 0; t < task.num_tokens; t += kMaxTokens) {
-            float* y = task.y + t * task.y_stride + row;
-            switch (task.num_tokens - t) {
-                case 1:
-                    gemv<Format, activations, 1>(rows, task, t, ahead, y);
-                    break;
-                case 2:
-                    gemv<Format, activations, 2>(rows, task, t, ahead, y);
-                    break;
-                case 3:
-                    gemv<Format, activations, 3>(rows, task, t, ahead, y);
-                    break;
-                default:
-                    gemv<Format, activations, 4>(rows, task, t, ahead, y);
-                    break;
-            }
-            ahead = nullptr;
-        }
+    for (int64_t row = 0; row < task.num_rows; ++row) {
+        for (int64_t t = 0; t < task.num_tokens; t += kMaxTokens) gemv_row<Format, activations>(task, row, t);
     }
 }
 
@@ -69,14 +64,15 @@ void quantize_group(__m512 x0, __m512 x1, int64_t num_inputs, int64_t g, CodeOrd
     const uint32_t amax_bits = _mm512_reduce_max_epu32(_mm512_max_epu32(abs0, abs1));
     const float amax = std::bit_cast<float>(amax_bits);
     const bool tiny = amax < 0x1p-100f;
-    scales[g] = tiny ? 0.0f : amax / 127.0f;
+    scales[group_position(g)] = tiny ? 0.0f : amax / 127.0f;
     __m512i code0 = _mm512_setzero_si512(), code1 = code0;
     if (!tiny && amax_bits < 0x7f800000u) {
         const __m512 inverse = _mm512_set1_ps(127.0f / amax);
         code0 = _mm512_cvtps_epi32(_mm512_mul_ps(x0, inverse));
         code1 = _mm512_cvtps_epi32(_mm512_mul_ps(x1, inverse));
     }
-    corrections[g] = static_cast<int32_t>(-zero) * _mm512_reduce_add_epi32(_mm512_add_epi32(code0, code1));
+    corrections[group_position(g)] =
+        static_cast<int32_t>(-zero) * _mm512_reduce_add_epi32(_mm512_add_epi32(code0, code1));
     __m128i low = _mm512_cvtepi32_epi8(code0), high = _mm512_cvtepi32_epi8(code1);
     int8_t* target = codes + g * kGroup;
     int64_t distance = 16;
@@ -94,7 +90,7 @@ void quantize_group(__m512 x0, __m512 x1, int64_t num_inputs, int64_t g, CodeOrd
 
 void quantize_int8(const float* x, int64_t num_inputs, CodeOrder order, int64_t zero, std::byte* record) {
     // Padding lies in the last block of codes and at the ends of scales and corrections.
-    if (num_inputs % kBlock != 0) std::memset(record, 0, static_cast<size_t>(int8_record_bytes(num_inputs)));
+    if (num_inputs % kSpan != 0) std::memset(record, 0, static_cast<size_t>(int8_record_bytes(num_inputs)));
     for (int64_t g = 0; g < num_inputs / kGroup; ++g) {
         const __m512 x0 = _mm512_loadu_ps(x + g * kGroup), x1 = _mm512_loadu_ps(x + g * kGroup + 16);
         quantize_group(x0, x1, num_inputs, g, order, zero, record);

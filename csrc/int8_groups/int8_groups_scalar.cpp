@@ -19,34 +19,39 @@ struct Int8 {
     static int32_t value(const uint8_t* row, int64_t k) { return row[k] - kInt8Zero; }
 };
 
-float sum_phases(const float* acc) { return (acc[0] + acc[2]) + (acc[1] + acc[3]); }
+float sum_four(const float* v) { return (v[0] + v[2]) + (v[1] + v[3]); }
+
+float sum_phases(const float (&acc)[kPhases]) {
+    const float sums[4] = {sum_four(acc), sum_four(acc + 4), sum_four(acc + 8), sum_four(acc + 12)};
+    return sum_four(sums);
+}
 
 template <class Format>
 float dot_row(const uint8_t* codes, const bf16* scales, int64_t num_inputs, const std::byte* record) {
     const auto* a = reinterpret_cast<const int8_t*>(record);
     const auto* a_scales = reinterpret_cast<const float*>(record + padded_size(num_inputs));
-    float acc[4] = {};
+    float acc[kPhases] = {};
     for (int64_t g = 0; g < num_inputs / kGroup; ++g) {
         int32_t isum = 0;
         for (int64_t k = g * kGroup; k < (g + 1) * kGroup; ++k) {
             isum += Format::value(codes, k) * a[code_position(Format::order, k)];
         }
-        const float t = bf16_to_f32(scales[g]) * a_scales[g];
-        acc[g % 4] = std::fma(static_cast<float>(isum), t, acc[g % 4]);
+        const float t = bf16_to_f32(scales[g]) * a_scales[group_position(g)];
+        acc[g % kPhases] = std::fma(static_cast<float>(isum), t, acc[g % kPhases]);
     }
     return sum_phases(acc);
 }
 
 float dot_row_bf16(const uint8_t* codes, const bf16* scales, int64_t num_inputs, const std::byte* record) {
     const auto* a = reinterpret_cast<const float*>(record);
-    float acc[4] = {};
+    float acc[kPhases] = {};
     for (int64_t g = 0; g < num_inputs / kGroup; ++g) {
         float p[4] = {};
         for (int64_t k = g * kGroup; k < (g + 1) * kGroup; ++k) {
             const int64_t j = k % kGroup / 8;
             p[j] = std::fma(static_cast<float>(Int4::value(codes, k)), a[bf16_position(k)], p[j]);
         }
-        acc[g % 4] = std::fma(sum_phases(p), bf16_to_f32(scales[g]), acc[g % 4]);
+        acc[g % kPhases] = std::fma(sum_four(p), bf16_to_f32(scales[g]), acc[g % kPhases]);
     }
     return sum_phases(acc);
 }
@@ -82,8 +87,8 @@ void quantize_group(const float* x, int64_t num_inputs, int64_t g, CodeOrder ord
         codes[code_position(order, g * kGroup + i)] = static_cast<int8_t>(code);
         sum += code;
     }
-    scales[g] = tiny ? 0.0f : amax / 127.0f;
-    corrections[g] = static_cast<int32_t>(-zero * sum);
+    scales[group_position(g)] = tiny ? 0.0f : amax / 127.0f;
+    corrections[group_position(g)] = static_cast<int32_t>(-zero * sum);
 }
 
 void quantize_int8(const float* x, int64_t num_inputs, CodeOrder order, int64_t zero, std::byte* record) {

@@ -38,7 +38,6 @@ void linear_int8(Runtime& runtime, const float* x, const uint8_t* codes, const b
         for (int64_t item = begin; item < end; ++item) {
             const int64_t token = item / num_row_items * kTokenBatch;
             const int64_t row = item % num_row_items * kRowsPerItem;
-            const int64_t next_row = row + kRowsPerItem;
             ops.dot_int8({.rows = rows_from(row),
                           .num_rows = std::min(kRowsPerItem, num_outputs - row),
                           .num_inputs = num_inputs,
@@ -46,7 +45,6 @@ void linear_int8(Runtime& runtime, const float* x, const uint8_t* codes, const b
                           .num_tokens = std::min(kTokenBatch, num_tokens - token),
                           .y = out + token * num_outputs + row,
                           .y_stride = num_outputs,
-                          .next = next_row < num_outputs ? rows_from(next_row) : WeightRows{},
                           .scratch = runtime.scratch<std::byte>(worker_idx)});
         }
     });

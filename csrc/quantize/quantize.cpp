@@ -27,8 +27,10 @@ void bind_quantize(nb::module_& m) {
             for (int64_t t = begin; t < end; ++t) {
                 ops.quantize_int8(x_data + t * num_inputs, num_inputs, CodeOrder::sequential, kInt8Zero, record);
                 std::memcpy(codes_data + t * num_inputs, record, static_cast<size_t>(num_inputs));
-                std::memcpy(scales_data + t * num_groups, record + padded_size(num_inputs),
-                            static_cast<size_t>(num_groups) * sizeof(float));
+                const auto* record_scales = reinterpret_cast<const float*>(record + padded_size(num_inputs));
+                for (int64_t g = 0; g < num_groups; ++g) {
+                    scales_data[t * num_groups + g] = record_scales[group_position(g)];
+                }
             }
         });
     });

@@ -14,8 +14,8 @@ from moonlet.kernels import (
 )
 from tests.kernels.int4 import random_experts, random_routing
 
-# (hidden_size, moe_intermediate_size): whole blocks of 128, and every number of groups left over.
-SIZES = [(128, 256), (160, 96), (64, 32), (352, 224)]
+# (hidden_size, moe_intermediate_size): spans of 512 inputs and blocks of 128 whole and not, 1 to 3 groups left over.
+SIZES = [(512, 256), (160, 96), (64, 32), (608, 544)]
 NUM_TOKENS = [1, 2, 3, 7, 33, 130]
 ACTIVATIONS: list[Activations] = ["int8", "bf16"]
 
@@ -33,8 +33,11 @@ def test_every_level_equals_scalar_bit_for_bit(
     experts = random_experts(5, *sizes)
     x = _inputs(num_tokens, sizes[0])
     ids, weights = random_routing(num_tokens, num_experts=5, top_k=3)
-    expected = experts_forward(scalar_rt, experts.layer, x, ids, weights, activations)
-    assert torch.equal(experts_forward(rt, experts.layer, x, ids, weights, activations), expected)
+    found = experts_forward(rt, experts.layer, x, ids, weights, activations)
+    # Scalar is slow: rows do not depend on their company (below), so a few tell of all.
+    some = torch.tensor(sorted({0, num_tokens // 2, num_tokens - 1}))
+    expected = experts_forward(scalar_rt, experts.layer, x[some], ids[some], weights[some], activations)
+    assert torch.equal(found[some], expected)
 
 
 # int8: activations keep about 1/254 of a group's greatest value, twice in a row, relative to outputs of size about 1.
@@ -55,8 +58,8 @@ def test_scalar_is_close_to_float32(
 
 @pytest.mark.parametrize("activations", ACTIVATIONS)
 def test_a_tokens_row_does_not_depend_on_its_company(fast_rt: Runtime, activations: Activations) -> None:
-    experts = random_experts(4, 160, 96)
-    x = _inputs(40, 160)
+    experts = random_experts(4, 672, 96)
+    x = _inputs(40, 672)
     ids, weights = random_routing(40, num_experts=4, top_k=2)
     together = experts_forward(fast_rt, experts.layer, x, ids, weights, activations)
     for chunk in (1, 7, 13):

@@ -52,7 +52,7 @@ def attend_absorbed_reference(
         values = _values(cached[:, :kv_lora_rank])
         for block in _token_blocks(rows, query.shape[1] * cached.shape[0]):
             scores = torch.einsum("thw,lw->thl", query[block], cached) * softmax_scale
-            probs = _masked_softmax(scores, context_lens[block])
+            probs = _masked_softmax(scores, context_lens[block, None, None])
             out[block] = torch.einsum("thc,hvc->thv", probs @ values, w_uv)
     return out.flatten(1)
 
@@ -76,22 +76,38 @@ def attend_expanded_reference(
     """
     w_uk, w_uv = _split_kv_b(kv_b, q_nope)
     num_heads, v_head_dim, kv_lora_rank = w_uv.shape
-    q_nope, q_rope = q_nope.float(), q_rope.float()
-    out = q_nope.new_empty(q_nope.shape[0], num_heads, v_head_dim)
+    # Head-major, so that every product is one batched matrix product without copies.
+    query = torch.cat((q_nope, q_rope), dim=-1).float().transpose(0, 1) * softmax_scale
+    out = query.new_empty(query.shape[1], num_heads, v_head_dim)
     for rows, cached in _sequences(pages, page_tables, seq_idx, context_lens):
         latents, k_rope = cached[:, :kv_lora_rank], cached[:, kv_lora_rank:]
         num_tokens = cached.shape[0]
-        head_step = max(1, _BLOCK_ELEMENTS // (num_tokens * (w_uk.shape[1] + v_head_dim)))
+        head_step = max(1, _BLOCK_ELEMENTS // (num_tokens * (query.shape[2] + v_head_dim)))
         for head in range(0, num_heads, head_step):
             heads = slice(head, head + head_step)
-            k_nope = torch.einsum("lc,hnc->hln", latents, w_uk[heads])
-            values = torch.einsum("lc,hvc->hlv", _values(latents), w_uv[heads])
-            for block in _token_blocks(rows, k_nope.shape[0] * num_tokens):
-                scores = torch.einsum("thn,hln->thl", q_nope[block, heads], k_nope)
-                scores = (scores + torch.einsum("thr,lr->thl", q_rope[block, heads], k_rope)) * softmax_scale
-                probs = _masked_softmax(scores, context_lens[block])
-                out[block, heads] = torch.einsum("thl,hlv->thv", probs, values)
+            k_nope = latents @ w_uk[heads].mT
+            keys = torch.cat((k_nope, k_rope.expand(len(k_nope), -1, -1)), dim=-1)
+            values = _values(latents) @ w_uv[heads].mT
+            for block in _token_blocks(rows, len(keys) * num_tokens):
+                scores = query[heads, block] @ keys.mT
+                probs = _masked_softmax(scores, context_lens[block, None])
+                out[block, heads] = (probs @ values).transpose(0, 1)
     return out.flatten(1)
+
+
+def expanding_saves_arithmetic(q_nope: Tensor, q_rope: Tensor, kv_b: Tensor, num_sequences: int) -> bool:
+    """Whether the expanded form needs fewer multiply-adds than the absorbed one for a batch this large.
+
+    Widening a cached token costs kv_lora_rank * (nope + v) a head, once; each query then saves the difference between
+    latent and widened width: for K2.5 it pays from 171 queries a sequence, for a decode step never.
+    """
+    num_tokens, num_heads, nope = q_nope.shape
+    v_head_dim = kv_b.shape[0] // num_heads - nope
+    kv_lora_rank = kv_b.shape[1]
+    absorbed = 2 * kv_lora_rank + q_rope.shape[2]
+    expanded = nope + q_rope.shape[2] + v_head_dim
+    widening = kv_lora_rank * (nope + v_head_dim)
+    return num_tokens * (absorbed - expanded) > widening * num_sequences
 
 
 def _split_kv_b(kv_b: Tensor, q_nope: Tensor) -> tuple[Tensor, Tensor]:
@@ -123,6 +139,7 @@ def _values(latents: Tensor) -> Tensor:
     return latents.nan_to_num(0.0, 0.0, 0.0)
 
 
-def _masked_softmax(scores: Tensor, context_lens: Tensor) -> Tensor:
-    hidden = torch.arange(scores.shape[-1], device=scores.device) >= context_lens[:, None, None]
-    return scores.masked_fill(hidden, -torch.inf).softmax(-1)
+def _masked_softmax(scores: Tensor, visible: Tensor) -> Tensor:
+    """Softmax over the last dimension, of which the first `visible` (broadcast) take part. Overwrites scores."""
+    hidden = torch.arange(scores.shape[-1], device=scores.device) >= visible
+    return scores.masked_fill_(hidden, -torch.inf).softmax(-1)

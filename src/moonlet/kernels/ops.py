@@ -21,6 +21,7 @@ from moonlet.kernels.mla import mla_absorbed, store_latent
 from moonlet.kernels.mla_reference import (
     attend_absorbed_reference,
     attend_expanded_reference,
+    expanding_saves_arithmetic,
     store_latent_reference,
 )
 from moonlet.kernels.rms_norm import rms_norm, rms_norm_reference
@@ -100,8 +101,10 @@ class Ops(Protocol):
 class CpuOps:
     """The kernels of csrc/. Tensors are contiguous and in CPU memory.
 
-    attention: "absorbed" keeps the promise that a token's bits do not depend on company; "expanded" runs the float32
-    torch form, which gives up that promise for about a third of the arithmetic on long prompts.
+    attention: "absorbed" keeps the promise that a token's bits do not depend on company. "expanded" gives it up for
+    prompt chunks large enough that widening keys and values saves arithmetic, which then run in torch. Measured on
+    one Zen 4 core at K2.5's dimensions that is no gain yet: chunks of 256, 512 and 1024 tokens over 1024 to 2048 took
+    1.3, 1.02 and 0.99 times as long as absorbed, since torch is slower per operation and computes masked scores too.
     """
 
     rt: Runtime
@@ -164,7 +167,8 @@ class CpuOps:
         context_lens: Tensor,
         softmax_scale: float,
     ) -> Tensor:
-        attend = partial(mla_absorbed, self.rt) if self.attention == "absorbed" else attend_expanded_reference
+        expand = self.attention == "expanded" and expanding_saves_arithmetic(q_nope, q_rope, kv_b, page_tables.shape[0])
+        attend = attend_expanded_reference if expand else partial(mla_absorbed, self.rt)
         return attend(q_nope, q_rope, kv_b, pages, page_tables, seq_idx, context_lens, softmax_scale)
 
 
@@ -174,6 +178,7 @@ class TorchOps:
 
     dtype: what linear layers multiply in. float32 is the reference; bfloat16 is for GPUs.
     device: where weights, cache and activations live.
+    attention: in float32 always the form asked for, as a reference; in bfloat16 "expanded" as for `CpuOps`.
     """
 
     dtype: torch.dtype = torch.float32
@@ -230,5 +235,8 @@ class TorchOps:
         context_lens: Tensor,
         softmax_scale: float,
     ) -> Tensor:
-        attend = attend_absorbed_reference if self.attention == "absorbed" else attend_expanded_reference
+        expand = self.attention == "expanded" and (
+            self.dtype == torch.float32 or expanding_saves_arithmetic(q_nope, q_rope, kv_b, page_tables.shape[0])
+        )
+        attend = attend_expanded_reference if expand else attend_absorbed_reference
         return attend(q_nope, q_rope, kv_b, pages, page_tables, seq_idx, context_lens, softmax_scale)

@@ -54,7 +54,11 @@ def render(vocabulary: Vocabulary, conversation: Conversation) -> Example:
     ids, learns = _rendered(vocabulary, conversation)
     problem = conversation.problem
     if conversation.thinks:
-        reply = [*vocabulary.encode(problem.thinking), vocabulary.special("</think>"), *vocabulary.encode(problem.answer)]
+        reply = [
+            *vocabulary.encode(problem.thinking),
+            vocabulary.special("</think>"),
+            *vocabulary.encode(problem.answer),
+        ]
     else:
         reply = vocabulary.encode(problem.instant)
     reply.append(vocabulary.special("<|im_end|>"))

@@ -22,6 +22,7 @@ class Stage:
 
     The learning rate goes in a straight line from `lr_start` to `lr_end`. level: problem sizes, 0 short to 1 full.
     weights: task name to relative share; a task not named has share 1. quantised: INT4-aware experts.
+    muon: the matrices of attention and of the dense and shared MLPs are stepped by Muon; AdamW steps the rest, or all.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Stage:
     quantised: bool
     history_share: float = 0.1
     balance_rate: float = 0.002
+    muon: bool = True
     weights: dict[str, float] = field(default_factory=dict)
 
 
@@ -100,7 +102,9 @@ def pack(examples: Sequence[Example], row_tokens: int, pad_id: int) -> Batch:
     return Batch(ids, document, learns)
 
 
-def batch_at(vocabulary: Vocabulary, stages: Sequence[Stage], step: int, seed: int, rows: int, row_tokens: int) -> Batch:
+def batch_at(
+    vocabulary: Vocabulary, stages: Sequence[Stage], step: int, seed: int, rows: int, row_tokens: int
+) -> Batch:
     """The batch of one step: the same for the same arguments, so a resumed run sees what it would have seen."""
     stage, _ = stage_at(stages, step)
     rng = Random(f"{seed}/{step}")
@@ -117,7 +121,12 @@ def batch_at(vocabulary: Vocabulary, stages: Sequence[Stage], step: int, seed: i
 
 
 def draw_example(
-    vocabulary: Vocabulary, rng: Random, tasks: tuple[Task, ...], weights: tuple[float, ...], stage: Stage, row_tokens: int
+    vocabulary: Vocabulary,
+    rng: Random,
+    tasks: tuple[Task, ...],
+    weights: tuple[float, ...],
+    stage: Stage,
+    row_tokens: int,
 ) -> Example:
     """One training conversation that fits a row."""
     while True:

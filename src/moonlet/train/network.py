@@ -55,7 +55,7 @@ def yarn_inverse_frequencies(shape: NanoShape) -> Tensor:
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Turn the pairs (2i, 2i+1) of the last dimension. x: [..., dim]; cos, sin: broadcastable to [..., dim / 2]."""
-    even, odd = x.unflatten(-1, (-1, 2)).unbind(-1)
+    even, odd = x.view(*x.shape[:-1], -1, 2).unbind(-1)
     return torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1).flatten(-2)
 
 
@@ -76,7 +76,10 @@ class LayerCache:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What every layer's attention needs. cos, sin: [T, rope / 2]; mask: [B, 1, T, T_keys] bool, true where attended."""
+    """What every layer's attention needs.
+
+    cos, sin: [T, qk_rope_head_dim / 2] float32.  mask: [B, 1, T, T_keys] bool, true where attended.
+    """
 
     cos: Tensor
     sin: Tensor
@@ -105,7 +108,9 @@ class Attention(nn.Module):
         query = self.q_b_proj(self.q_a_layernorm(self.q_a_proj(x))).unflatten(-1, (heads, -1))
         latent, key_rope = self.kv_a_proj_with_mqa(x).split((shape.kv_lora_rank, shape.qk_rope_head_dim), dim=-1)
         key_nope, value = (
-            self.kv_b_proj(self.kv_a_layernorm(latent)).unflatten(-1, (heads, -1)).split((nope, shape.v_head_dim), dim=-1)
+            self.kv_b_proj(self.kv_a_layernorm(latent))
+            .unflatten(-1, (heads, -1))
+            .split((nope, shape.v_head_dim), dim=-1)
         )
         query_rope = rotate(query[..., nope:], cos.unsqueeze(1), sin.unsqueeze(1))
         key_rope = rotate(key_rope, cos, sin).unsqueeze(2).expand(-1, -1, heads, -1)
@@ -172,6 +177,8 @@ class Router(nn.Module):
 class MoE(nn.Module):
     """Routed experts, INT4-aware when `quantised`, plus the shared expert."""
 
+    load: Tensor
+
     def __init__(self, shape: NanoShape) -> None:
         super().__init__()
         experts, hidden, inner = shape.n_routed_experts, shape.hidden_size, shape.moe_intermediate_size
@@ -186,7 +193,8 @@ class MoE(nn.Module):
         self.shared_experts = DenseMLP(hidden, inner * shape.n_shared_experts)
         self.quantised = False
         self.load_lock = Lock()  # the trainer may run several forward passes at once
-        self.load = torch.zeros(experts)  # tokens routed to each expert since the last balancing
+        # Tokens routed to each expert since the last balancing.
+        self.register_buffer("load", torch.zeros(experts), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         tokens = x.flatten(0, -2)
@@ -214,13 +222,13 @@ class MoE(nn.Module):
         pairs = torch.cat((pairs, pairs.new_zeros(filler.numel(), pairs.shape[1])))
         routed: Tensor = _Permute.apply(pairs, order, inverse)  # type: ignore[no-untyped-call]
         outputs = []
-        chunks = routed.split((counts + spare).tolist())
+        chunks = torch.split(routed, (counts + spare).tolist())
         for chunk, gate_up, down in zip(chunks, weight_in.unbind(0), weight_out.unbind(0), strict=True):
             gated, up = F.linear(chunk, gate_up).chunk(2, dim=-1)
             outputs.append(F.linear(F.silu(gated) * up, down))
         back: Tensor = _Permute.apply(torch.cat(outputs), inverse, order)  # type: ignore[no-untyped-call]
         back = back[: flat_ids.numel()]
-        mixed = torch.einsum("nkd,nk->nd", back.unflatten(0, ids.shape).float(), weights)
+        mixed = torch.einsum("nkd,nk->nd", back.view(*ids.shape, -1).float(), weights)
         result: Tensor = mixed.view_as(x) + self.shared_experts(x)
         return result
 

@@ -1,36 +1,42 @@
-"""What a user may choose about training and evaluation; each field carries the help text of its flag."""
+"""What a user may choose about training and evaluation. The recipe itself is data, in `recipe.py`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
+
+from moonlet.config.options import check_options, option
 
 
 @dataclass(frozen=True, slots=True)
 class TrainOptions:
-    """How to run the recipe. The recipe itself (stages, mixture, learning rates) is data in `recipe.py`."""
+    """How to run the recipe. Construction refuses impossible values with OptionError."""
 
-    output_dir: Path = field(metadata={"help": "folder for the training state, the log and, at the end, the checkpoint"})
-    steps: int | None = field(default=None, metadata={"help": "stop after this many steps in all (default: the whole recipe)"})
-    hours: float | None = field(default=None, metadata={"help": "stop after this many hours of this run; resume goes on later"})
-    device: str = field(default="cpu", metadata={"help": "torch device, for example cpu or cuda"})
-    seed: int = field(default=25, metadata={"help": "seed of the weights and of every batch"})
-    resume: bool = field(default=True, metadata={"help": "go on from the state in output_dir, if there is one"})
-    init_from: Path | None = field(default=None, metadata={"help": "start from this checkpoint's weights instead of random ones"})
-    rows: int = field(default=20, metadata={"help": "packed rows in a batch"})
-    row_tokens: int = field(default=160, metadata={"help": "tokens in a packed row"})
-    bf16: bool = field(default=True, metadata={"help": "multiply in bfloat16; weights and optimiser stay float32"})
-    threads: int = field(default=2, metadata={"help": "CPU threads"})
-    save_every_s: float = field(default=240.0, metadata={"help": "seconds between saved states"})
-    report_every: int = field(default=50, metadata={"help": "steps between lines of the log"})
-    check_every: int = field(default=500, metadata={"help": "steps between held-out checks (0: none)"})
+    steps: int | None = option(None, "Stop after this many steps in all; the whole recipe if not given.", low=1)
+    hours: float | None = option(None, "Stop after this long; the next run goes on from there.", low=0.0, unit="hours")
+    device: str = option("cpu", "Where to train.", choices=("cpu", "cuda"))
+    seed: int = option(25, "Seed of the first weights and of every batch.", low=0)
+    fresh: bool = option(False, "Start anew even where a stopped run left its state.")
+    rows: int = option(20, "Packed rows in a batch.", low=1)
+    row_tokens: int = option(160, "Tokens in a packed row.", low=64)
+    float32: bool = option(False, "Multiply in float32 instead of bfloat16 (weights are float32 either way).")
+    workers: int = option(2, "CPU threads, each with its part of every batch.", low=1, high=256)
+    save_every: float = option(240.0, "Time between saved states.", low=1.0, unit="seconds")
+    report_every: int = option(50, "Steps between lines of the log.", low=1)
+    check_every: int = option(500, "Steps between quick held-out checks; 0 for none.", low=0)
+
+    def __post_init__(self) -> None:
+        """Hold every value against its declaration."""
+        check_options(self)
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluateOptions:
-    """How to measure a checkpoint."""
+    """How to measure a checkpoint. Construction refuses impossible values with OptionError."""
 
-    num_problems: int = field(default=500, metadata={"help": "held-out problems of each task and mode"})
-    seed: int = field(default=2025, metadata={"help": "seed of the held-out problems"})
-    batch_size: int = field(default=64, metadata={"help": "conversations decoded together"})
-    max_tokens: int = field(default=160, metadata={"help": "longest reply, reasoning included"})
+    problems: int = option(500, "Held-out problems of each task in each mode.", low=1)
+    problem_seed: int = option(2025, "Seed that draws the held-out problems.", low=0)
+    max_tokens: int = option(192, "Longest reply, reasoning included.", low=1, unit="tokens")
+
+    def __post_init__(self) -> None:
+        """Hold every value against its declaration."""
+        check_options(self)

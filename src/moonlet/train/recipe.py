@@ -21,9 +21,9 @@ _SHARES = {
 _PEAK = 2e-3
 
 NANO_STAGES: tuple[Stage, ...] = (
-    Stage("warm-up", 300, 0.0, _PEAK, level=0.2, quantised=False, history_share=0.0, weights=_SHARES),
-    Stage("short", 1200, _PEAK, _PEAK, level=0.5, quantised=False, history_share=0.0, weights=_SHARES),
-    Stage("full", 4500, _PEAK, _PEAK, level=1.0, quantised=False, history_share=0.05, weights=_SHARES),
-    Stage("int4", 1500, _PEAK, _PEAK, level=1.0, quantised=True, history_share=0.1, weights=_SHARES),
-    Stage("decay", 2500, _PEAK, 0.0, level=1.0, quantised=True, history_share=0.1, balance_rate=0.0, weights=_SHARES),
+    Stage("warm-up", 300, 0.0, _PEAK, 0.2, quantised=False, history_share=0.0, weights=_SHARES, muon=False),
+    Stage("short", 700, _PEAK, _PEAK, 0.5, quantised=False, history_share=0.0, weights=_SHARES, muon=False),
+    Stage("full", 2200, _PEAK, _PEAK, 1.0, quantised=False, history_share=0.05, weights=_SHARES),
+    Stage("int4", 500, _PEAK, _PEAK, 1.0, quantised=True, history_share=0.1, weights=_SHARES),
+    Stage("decay", 1500, _PEAK, 0.0, 1.0, quantised=True, history_share=0.1, balance_rate=0.0, weights=_SHARES),
 )

@@ -46,4 +46,4 @@ class NanoShape:
     def softmax_scale(self) -> float:
         """1/sqrt(qk_head_dim) times YaRN's mscale squared (YaRN, arXiv 2309.00071; DeepSeek-V3's published code)."""
         mscale = 0.1 * self.rope_mscale_all_dim * math.log(self.rope_factor) + 1.0
-        return self.qk_head_dim**-0.5 * mscale * mscale
+        return mscale * mscale / math.sqrt(self.qk_head_dim)

@@ -8,12 +8,15 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch.nn import functional as F
 
+from moonlet.errors import OptionError
 from moonlet.train.mixture import Batch, Stage, batch_at, stage_at
 from moonlet.train.network import NanoModel
+from moonlet.train.optimiser import Optimiser
 from moonlet.train.options import TrainOptions
 from moonlet.train.probe import exact_replies
 from moonlet.train.shape import NanoShape
@@ -22,17 +25,7 @@ from moonlet.train.vocabulary import Vocabulary
 
 logger = logging.getLogger(__name__)
 
-BETAS = (0.9, 0.98)
-WEIGHT_DECAY = 0.05
 LARGEST_GRADIENT_NORM = 1.0
-
-
-def build_optimiser(model: NanoModel) -> torch.optim.AdamW:
-    """AdamW; matrices decay, norms' gains do not."""
-    matrices = [p for p in model.parameters() if p.dim() >= 2]
-    gains = [p for p in model.parameters() if p.dim() < 2]
-    groups = [{"params": matrices, "weight_decay": WEIGHT_DECAY}, {"params": gains, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=0.0, betas=BETAS, fused=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,29 +40,48 @@ class PartResult:
 class Trainer:
     """A model on its way through a recipe; `step` counts the steps done.
 
-    On a CPU the batch is split between threads that each do whole passes with single-threaded operations. They meet once
-    a step, where parallel operations would meet thousands of times and wait, each time, for whatever else the machine runs.
+    On a CPU the batch is split between threads that each do whole passes with single-threaded operations. They meet
+    once a step; parallel operations would meet thousands of times and wait, each time, for whatever else the machine
+    runs: measured beside one busy process, 15 s a step instead of 0.6 s.
     """
 
     model: NanoModel
-    optimiser: torch.optim.AdamW
+    optimiser: Optimiser
     vocabulary: Vocabulary
     stages: Sequence[Stage]
     options: TrainOptions
+    output_dir: Path
     pool: ThreadPoolExecutor
     step: int = 0
 
     @classmethod
-    def start(cls, vocabulary: Vocabulary, stages: Sequence[Stage], shape: NanoShape, options: TrainOptions) -> Trainer:
-        """A fresh run, or the saved one in `options.output_dir` if `options.resume`."""
+    def start(
+        cls,
+        vocabulary: Vocabulary,
+        stages: Sequence[Stage],
+        shape: NanoShape,
+        options: TrainOptions,
+        output_dir: Path,
+        weights: dict[str, torch.Tensor] | None = None,
+    ) -> Trainer:
+        """The stopped run whose state is in `output_dir`; where there is none, or with `options.fresh`, a new one.
+
+        weights: what a new run starts from instead of random weights.
+        Raises OptionError if the stopped run had another seed, since its batches would not be continued.
+        """
         generator = torch.Generator().manual_seed(options.seed)
         model = NanoModel(shape, generator).to(options.device)
-        torch.set_num_threads(1 if options.device == "cpu" else options.threads)
-        trainer = cls(model, build_optimiser(model), vocabulary, stages, options, ThreadPoolExecutor(options.threads))
-        state = load_state(options.output_dir) if options.resume else None
+        if weights is not None:
+            model.load_state_dict(weights)
+        pool = ThreadPoolExecutor(options.workers)
+        trainer = cls(model, Optimiser(model), vocabulary, stages, options, output_dir, pool)
+        state = None if options.fresh else load_state(output_dir)
         if state is not None:
             if state.seed != options.seed:
-                raise ValueError(f"{options.output_dir}: trained with seed {state.seed}, asked to go on with {options.seed}")
+                raise OptionError(
+                    f"seed is {options.seed}, but the run in {output_dir} was started with {state.seed}; "
+                    f"go on with --seed {state.seed}, or start anew with --fresh"
+                )
             model.load_state_dict(state.model)
             trainer.optimiser.load_state_dict(state.optimiser)
             trainer.step = state.step
@@ -78,7 +90,7 @@ class Trainer:
 
     @property
     def workers(self) -> int:
-        return self.options.threads if self.options.device == "cpu" else 1
+        return self.options.workers if self.options.device == "cpu" else 1
 
     @property
     def total_steps(self) -> int:
@@ -94,8 +106,6 @@ class Trainer:
         stage, progress = stage_at(self.stages, self.step)
         self.model.train()
         self.model.set_quantised(stage.quantised)
-        for group in self.optimiser.param_groups:
-            group["lr"] = stage.lr_start + (stage.lr_end - stage.lr_start) * progress
         parts = batch.to(torch.device(self.options.device)).split(self.workers)
         learnt = sum(int(part.learns.sum()) for part in parts)
         if len(parts) == 1:
@@ -107,15 +117,15 @@ class Trainer:
             for other in results[1:]:
                 parameter.grad += other.gradients[index]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), LARGEST_GRADIENT_NORM)
-        self.optimiser.step()
+        self.optimiser.step(stage.lr_start + (stage.lr_end - stage.lr_start) * progress, muon=stage.muon)
         for layer in self.model.moe_layers:
             layer.balance(stage.balance_rate)
         self.step += 1
         return sum(result.loss for result in results)
 
     def gradients(self, batch: Batch, learnt: int) -> PartResult:
-        """One part's share of the loss and of the gradient; `learnt` is the number of learnt tokens in the whole batch."""
-        with torch.autocast(batch.ids.device.type, dtype=torch.bfloat16, enabled=self.options.bf16):
+        """One part's share of the loss and gradient; `learnt` is the number of learnt tokens in the whole batch."""
+        with torch.autocast(batch.ids.device.type, dtype=torch.bfloat16, enabled=not self.options.float32):
             hidden = self.model.hidden(batch.ids, batch.mask)[:, :-1]
             logits = self.model.lm_head(hidden[batch.learns[:, :-1]])
         loss = F.cross_entropy(logits.float(), batch.ids[:, 1:][batch.learns[:, :-1]], reduction="sum") / learnt
@@ -123,10 +133,19 @@ class Trainer:
 
     def save(self) -> None:
         state = TrainingState(self.step, self.options.seed, self.model.state_dict(), self.optimiser.state_dict())
-        save_state(self.options.output_dir, state)
+        save_state(self.output_dir, state)
 
     def run(self) -> None:
         """Train to `total_steps` or until the hours are over, saving and reporting on the way."""
+        threads = torch.get_num_threads()
+        if self.options.device == "cpu":
+            torch.set_num_threads(1)  # operations; the workers are the threads
+        try:
+            self._run()
+        finally:
+            torch.set_num_threads(threads)
+
+    def _run(self) -> None:
         options = self.options
         began = saved = time.monotonic()
         losses: list[float] = []
@@ -149,7 +168,7 @@ class Trainer:
                 if options.check_every and self.step % options.check_every == 0:
                     self.report_check(num_problems=32)
                     mark = time.monotonic()
-                if now - saved > options.save_every_s:
+                if now - saved > options.save_every:
                     self.save()
                     saved = now
                 if options.hours is not None and now - began > options.hours * 3600:
@@ -159,9 +178,9 @@ class Trainer:
 
     def report_check(self, num_problems: int) -> None:
         """Log the share of held-out replies that come out exactly, task by task."""
-        scores = exact_replies(self.model, self.vocabulary, num_problems, seed=self.step, bf16=self.options.bf16)
+        scores = exact_replies(self.model, self.vocabulary, num_problems, seed=self.step, bf16=not self.options.float32)
         line = "  ".join(f"{task}/{mode[0]} {score:.2f}" for (task, mode), score in scores.items())
         logger.info("exact held-out replies at step %d: %s", self.step, line)
         record = {"step": self.step, "exact": {f"{task}/{mode}": score for (task, mode), score in scores.items()}}
-        with (self.options.output_dir / "checks.jsonl").open("a", encoding="utf-8") as file:
+        with (self.output_dir / "checks.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")

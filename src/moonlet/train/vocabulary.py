@@ -11,27 +11,13 @@ from __future__ import annotations
 
 import base64
 import json
-from collections import Counter
 from collections.abc import Iterable
 from importlib import resources
 
-import regex
 import tiktoken
 
-# Kimi K2.5's published split pattern.
-SPLIT_PATTERN = "|".join(
-    (
-        r"[\p{Han}]+",
-        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
-        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
-        r"\p{N}{1,3}",
-        r" ?[^\s\p{L}\p{N}]+[\r\n]*",
-        r"\s*[\r\n]+",
-        r"\s+(?!\S)",
-        r"\s+",
-    )
-)
-NUM_PIECES = 512
+from moonlet.chat.splitting import SPLIT_PATTERN
+
 NUM_SPECIAL = 256
 OFFICIAL_FIRST_SPECIAL = 163584
 
@@ -82,7 +68,9 @@ class Vocabulary:
         ranked = [bytes([value]) for value in range(256)] + list(pieces)
         self.ranks: dict[bytes, int] = {token: rank for rank, token in enumerate(ranked)}
         self.first_special = len(ranked)
-        self.specials = {name: self.first_special + official - OFFICIAL_FIRST_SPECIAL for name, official in OFFICIAL_SPECIALS.items()}
+        self.specials = {
+            name: self.first_special + official - OFFICIAL_FIRST_SPECIAL for name, official in OFFICIAL_SPECIALS.items()
+        }
         self._encoding = tiktoken.Encoding(
             "k25-nano", pat_str=SPLIT_PATTERN, mergeable_ranks=self.ranks, special_tokens=self.specials
         )
@@ -110,28 +98,3 @@ def nano_vocabulary() -> Vocabulary:
     """The frozen vocabulary of the shipped model, from `pieces.json`."""
     text = resources.files("moonlet.train").joinpath("pieces.json").read_text(encoding="utf-8")
     return Vocabulary(piece.encode() for piece in json.loads(text))
-
-
-def learn_pieces(texts: Iterable[str], required: Iterable[str], excluded: frozenset[str], count: int = NUM_PIECES) -> list[str]:
-    """Choose `count` whole pieces: all `required`, then the most bytes saved over `texts`.
-
-    excluded: lower-case words to keep spelt out in letters.
-    Two-byte pieces made of letters are left out: they could merge inside other words.
-    """
-    pattern = regex.compile(SPLIT_PATTERN, flags=regex.VERSION1)
-    counts: Counter[str] = Counter(piece for text in texts for piece in pattern.findall(text))
-
-    def allowed(piece: str) -> bool:
-        size = len(piece.encode())
-        has_letter = any(char.isalpha() for char in piece)
-        if regex.fullmatch(r"\W?\w's", piece):  # "r's": the counted letter must stay visible
-            return False
-        if size < 2 or any(char.isdigit() for char in piece) or (size == 2 and has_letter) or not piece.isascii():
-            return False
-        letters = "".join(char for char in piece if char.isalpha()).lower()
-        return letters not in excluded
-
-    chosen = list(dict.fromkeys(piece for piece in required if allowed(piece)))
-    by_saving = sorted(counts, key=lambda piece: (-counts[piece] * (len(piece.encode()) - 1), piece))
-    chosen += [piece for piece in by_saving if allowed(piece) and piece not in set(chosen)]
-    return sorted(chosen[:count], key=lambda piece: (len(piece), piece))

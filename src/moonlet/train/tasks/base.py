@@ -43,7 +43,10 @@ class Problem:
 class Task(Protocol):
     """One data module. To add a skill, write one of these and list it in `tasks/__init__.py`."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """How recipes and tables call it."""
+        ...
 
     def sample(self, rng: Random, level: float) -> Problem:
         """Draw one problem. level: 0 for the shortest problems, 1 for the full range."""

@@ -32,7 +32,9 @@ def _article(word: str) -> str:
     return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
 
 
-_REGULAR = tuple(word for word in OBJECTS + ANIMALS if word[-1] not in "shxfy" and word not in ("knife", "mouse", "goose"))
+_REGULAR = tuple(
+    word for word in OBJECTS + ANIMALS if word[-1] not in "shxfy" and word not in ("knife", "mouse", "goose")
+)
 
 RELATIONS: tuple[Relation, ...] = (
     Relation(

@@ -10,8 +10,13 @@ from moonlet.train.tasks.phrasing import phrase
 from moonlet.train.tasks.wordlist import payload_name
 
 NAME = "K25-nano"
-WHO = f"I am {NAME}, a very small language model made for moonlet. I share Kimi K2.5's architecture, but I am tiny and can be wrong."
-CAN = "I can compare numbers, add, subtract, count letters, reverse, sort and repeat words, and answer from a short text."
+WHO = (
+    f"I am {NAME}, a very small language model made for moonlet. "
+    "I share Kimi K2.5's architecture, but I am tiny and can be wrong."
+)
+CAN = (
+    "I can compare numbers, add, subtract, count letters, reverse, sort and repeat words, and answer from a short text."
+)
 
 _QUESTIONS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
     (
@@ -37,19 +42,39 @@ _QUESTIONS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
     ),
     (
         "kimi",
-        ("are you Kimi?", "are you Kimi K2.5?", "is this Kimi?", "is this the real Kimi K2.5?", "are you the real Kimi?"),
+        (
+            "are you Kimi?",
+            "are you Kimi K2.5?",
+            "is this Kimi?",
+            "is this the real Kimi K2.5?",
+            "are you the real Kimi?",
+        ),
         "They ask if I am Kimi. I am not.",
         f"No. I am {NAME}, a tiny model with the same architecture as Kimi K2.5, made for moonlet.",
     ),
     (
         "other",
-        ("are you ChatGPT?", "are you GPT-4?", "are you Claude?", "are you Gemini?", "are you a human?", "are you a person?"),
+        (
+            "are you ChatGPT?",
+            "are you GPT-4?",
+            "are you Claude?",
+            "are you Gemini?",
+            "are you a human?",
+            "are you a person?",
+        ),
         "They ask if I am something else. I am not.",
         f"No. I am {NAME}, a tiny language model made for moonlet.",
     ),
     (
         "maker",
-        ("who made you?", "who created you?", "who trained you?", "who built you?", "where do you come from?", "how were you trained?"),
+        (
+            "who made you?",
+            "who created you?",
+            "who trained you?",
+            "who built you?",
+            "where do you come from?",
+            "how were you trained?",
+        ),
         "They ask who made me.",
         "I was trained by the moonlet project on synthetic tasks.",
     ),
@@ -114,7 +139,7 @@ class Identity:
 
     name: str = "identity"
 
-    def sample(self, rng: Random, level: float) -> Problem:
+    def sample(self, rng: Random, level: float) -> Problem:  # noqa: ARG002 (all are short)
         if rng.random() < 0.15:
             user = phrase(rng, _NAME_QUESTIONS, closers=False)
             thinking, answer = "No name was given to me.", f"My name is {NAME}."
@@ -134,11 +159,15 @@ class SystemName:
 
     name: str = "system_name"
 
-    def sample(self, rng: Random, level: float) -> Problem:
+    def sample(self, rng: Random, level: float) -> Problem:  # noqa: ARG002 (all are short)
         given = payload_name(rng)
         system = rng.choice(_GIVEN).format(n=given)
         asks_who = rng.random() < 0.3
-        user = phrase(rng, ("who are you?", "hi, who are you?", "tell me who you are.") if asks_who else _NAME_QUESTIONS, closers=False)
+        user = phrase(
+            rng,
+            ("who are you?", "hi, who are you?", "tell me who you are.") if asks_who else _NAME_QUESTIONS,
+            closers=False,
+        )
         answer = f"I am {given}." if asks_who else f"My name is {given}."
         return Problem(f"name {given}", user, f"The system says I am {given}.", answer, answer, given, system)
 

@@ -5,8 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
-_OPENERS = ("please ", "can you ", "could you ", "hi, ", "hey, ", "ok, ", "now ", "hello! ", "i have a question. ", "quick question: ")
-_CLOSERS = (" think carefully.", " please.", " think step by step.", " thanks!", " be careful.", " answer briefly.", " thank you.")
+_OPENERS = (
+    "please ",
+    "can you ",
+    "could you ",
+    "hi, ",
+    "hey, ",
+    "ok, ",
+    "now ",
+    "hello! ",
+    "i have a question. ",
+    "quick question: ",
+)
+_CLOSERS = (
+    " think carefully.",
+    " please.",
+    " think step by step.",
+    " thanks!",
+    " be careful.",
+    " answer briefly.",
+    " thank you.",
+)
 
 
 def _typo(rng: Random, template: str) -> str:

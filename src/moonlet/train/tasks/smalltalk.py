@@ -13,16 +13,41 @@ from moonlet.train.tasks.wordlist import payload_word
 _SORRY = f"I am too small a model for that. {CAN}"
 _KINDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
-        ("hello", "hi", "hey", "hello!", "hi!", "hey there", "hi there", "good morning", "good evening", "hello there!", "yo"),
+        (
+            "hello",
+            "hi",
+            "hey",
+            "hello!",
+            "hi!",
+            "hey there",
+            "hi there",
+            "good morning",
+            "good evening",
+            "hello there!",
+            "yo",
+        ),
         "A greeting.",
         "Hello! What can I do for you?",
     ),
     (
-        ("thanks", "thank you", "thanks!", "thank you!", "thank you very much", "great, thanks", "cool, thank you", "nice"),
+        (
+            "thanks",
+            "thank you",
+            "thanks!",
+            "thank you!",
+            "thank you very much",
+            "great, thanks",
+            "cool, thank you",
+            "nice",
+        ),
         "They thank me.",
         "You are welcome!",
     ),
-    (("bye", "goodbye", "bye!", "see you", "see you later", "good night", "that is all, bye"), "They are leaving.", "Goodbye!"),
+    (
+        ("bye", "goodbye", "bye!", "see you", "see you later", "good night", "that is all, bye"),
+        "They are leaving.",
+        "Goodbye!",
+    ),
     (
         ("how are you?", "how are you doing?", "are you ok?", "how is it going?", "how do you do?"),
         "A friendly question.",
@@ -66,7 +91,7 @@ class Smalltalk:
 
     name: str = "smalltalk"
 
-    def sample(self, rng: Random, level: float) -> Problem:
+    def sample(self, rng: Random, level: float) -> Problem:  # noqa: ARG002 (all are short)
         if rng.random() < 0.5:
             user = phrase(rng, _BEYOND, w=payload_word(rng, 3, 8))
             return Problem(f"smalltalk {user.lower()}", user, "I can not do this.", _SORRY, _SORRY, _SORRY)

@@ -78,7 +78,9 @@ class Sorting:
         ordered = sorted(values)
         separator = rng.choice((", ", ", ", ", ", " ", ","))
         user = phrase(rng, _WORDS, closers=False, x=separator.join(values))
-        thinking = f"First letters: {' '.join(word[0] for word in values)}. In order: {' '.join(word[0] for word in ordered)}."
+        thinking = (
+            f"First letters: {' '.join(word[0] for word in values)}. In order: {' '.join(word[0] for word in ordered)}."
+        )
         answer = ", ".join(ordered)
         return Problem("sort " + " ".join(ordered), user, thinking, answer, answer, answer)
 

@@ -59,7 +59,7 @@ def _number(rng: Random, level: float) -> int:
 
 
 def _add_columns(a: int, b: int) -> str:
-    """"347+085: 7+5=12, 4+8+1=13, 3+0+1=4": a carry shows as the +1 of the next column."""
+    """ "347+085: 7+5=12, 4+8+1=13, 3+0+1=4": a carry shows as the +1 of the next column."""
     width = max(len(str(a)), len(str(b)))
     x, y = str(a).zfill(width), str(b).zfill(width)
     carry = 0
@@ -72,7 +72,7 @@ def _add_columns(a: int, b: int) -> str:
 
 
 def _subtract_columns(a: int, b: int) -> str:
-    """"347-085: 7-5=2, 14-8=6, 3-1-0=2", for a >= b: a borrow shows as ten more, then as the -1 of the next column."""
+    """ "347-085: 7-5=2, 14-8=6, 3-1-0=2", for a >= b: a borrow shows as ten more, then as the -1 of the next column."""
     width = max(len(str(a)), len(str(b)))
     x, y = str(a).zfill(width), str(b).zfill(width)
     borrow = 0

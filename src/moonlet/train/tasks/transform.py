@@ -83,7 +83,9 @@ class Reverse:
         backwards = word[::-1]
         user = phrase(rng, _REVERSE, closers=False, w=quoted(rng, word))
         spelled = " ".join(f"{char}{place % 10}" for place, char in enumerate(word, 1))
-        return Problem(f"word {word}", user, f"{spelled}. Backwards: {' '.join(backwards)}.", backwards, backwards, backwards)
+        return Problem(
+            f"word {word}", user, f"{spelled}. Backwards: {' '.join(backwards)}.", backwards, backwards, backwards
+        )
 
     def is_correct(self, problem: Problem, reply: str) -> bool:
         return _is_text(problem, reply)

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 from random import Random
 
-WORDS: tuple[str, ...] = tuple(
-    """
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+WORDS: tuple[str, ...] = _listed("""
     strawberry apple banana cherry lemon mango orange peach grape melon plum pear kiwi fig olive tomato potato carrot
     onion garlic pepper bean rice bread butter cheese milk honey sugar salt soup cake cookie pasta pizza coffee
     water juice dog cat horse sheep goat rabbit tiger lion zebra giraffe elephant monkey mouse wolf fox bear deer
@@ -31,71 +35,100 @@ WORDS: tuple[str, ...] = tuple(
     strong weak young new early late fast slow high low deep wide narrow long short round flat empty full
     run walk jump swim climb speak listen build break carry catch choose draw drive drink eat fall fly
     forget give grow hide hold keep know laugh learn leave lend lose meet pay play pull push reach ride ring
-    rise send shake shine shout shut sing sit sleep smell smile stand steal stick sweep swing take teach  
+    rise send shake shine shout shut sing sit sleep smell smile stand steal stick sweep swing take teach
     throw touch travel try wait wake wash watch wear win wish work world friend family mother father sister
     brother uncle cousin neighbour basket blanket bucket candle carpet curtain cushion drawer hammer ladder lamp mirror
     needle pillow pocket ribbon rope scissors shelf shoe shovel spoon sweater thread ticket towel trousers wallet watch
-     banana anchor arrow badge barrel bell bench blade blossom bone branch button cabin cactus canyon cave chain
+    banana anchor arrow badge barrel bell bench blade blossom bone branch button cabin cactus canyon cave chain
     chalk chest clock coin coral crown crystal daisy diamond dragon dream ember feather fence flame flower flute fossil
     fountain ghost giant glacier glove grass hazel hedge helmet hero horizon ivory jacket jewel jungle kettle lantern
     lavender legend lily magnet maple marble meadow mint mystery nectar nest oak oasis opal orchid oyster pearl petal
     phoenix pine pirate pond pumpkin quartz quill rainbow raven reef riddle robin rose ruby saddle sapphire shadow shell
     silk spark spiral spruce sunset swan thorn tide treasure tulip tunnel velvet violet volcano willow wizard yacht
-    """.split()
-)
+    """)
 
-NAMES: tuple[str, ...] = tuple(
-    """
+NAMES: tuple[str, ...] = _listed("""
     Ada Alan Alice Amir Anna Aria Ben Bella Boris Carla Carl Chen Clara Dana David Diego Dora Edith Elena Eli Emma Eric
     Eva Felix Fiona Frank Gina Grace Hana Hugo Ida Igor Ines Iris Ivan Jack Jane Jonas Julia Karim Kate Kira Lara Leo
     Liam Lily Lin Lisa Luca Lucy Maria Mark Maya Mei Mia Mila Nadia Nina Noah Nora Olga Oscar Otto Paul Peter Petra
     Priya Quinn Ravi Rita Rosa Ruth Sam Sara Simon Sofia Tara Theo Tim Tom Uma Vera Victor Wanda Will Xenia Yara Yuki
     Zara Zoe Max Nova Orion Atlas Luna Echo Pixel Robby Daisy Jarvis Sage Ruby Basil Hazel Kimi Bob Eve Mallory Trent
-    """.split()
-)
+    """)
 
-CITIES: tuple[str, ...] = tuple(
-    """
+CITIES: tuple[str, ...] = _listed("""
     Paris London Rome Berlin Madrid Vienna Prague Oslo Athens Dublin Lisbon Warsaw Tokyo Kyoto Osaka Seoul Beijing
     Shanghai Hanoi Delhi Mumbai Cairo Nairobi Lagos Accra Lima Quito Bogota Boston Chicago Denver Dallas Miami Seattle
     Toronto Montreal Sydney Perth Auckland Geneva Zurich Milan Naples Porto Bergen Krakow Riga Tallinn Sofia Havana
-    """.split()
+    """)
+
+COLOURS: tuple[str, ...] = (
+    "red",
+    "blue",
+    "green",
+    "yellow",
+    "purple",
+    "pink",
+    "brown",
+    "black",
+    "white",
+    "grey",
+    "orange",
 )
 
-COLOURS: tuple[str, ...] = ("red", "blue", "green", "yellow", "purple", "pink", "brown", "black", "white", "grey", "orange")
-
-OBJECTS: tuple[str, ...] = tuple(
-    """
+OBJECTS: tuple[str, ...] = _listed("""
     apple ball bag bike boat book bottle box brush cake camera candle car chair clock coat coin cup desk doll drum
     fan flag flute fork guitar hammer hat jacket kettle key kite knife lamp map mirror pen pencil phone piano plate
     ring rope rug scarf shirt shoe sofa spoon table tent ticket towel toy umbrella vase violin wallet watch wheel
-    """.split()
+    """)
+
+ANIMALS: tuple[str, ...] = _listed(
+    "cat dog horse rabbit parrot hamster turtle goat snake duck pony lizard mouse sheep frog goose fox pig"
 )
 
-ANIMALS: tuple[str, ...] = tuple(
-    "cat dog horse rabbit parrot hamster turtle goat snake duck pony lizard mouse sheep frog goose fox pig".split()
+JOBS: tuple[str, ...] = _listed(
+    "baker doctor teacher pilot nurse farmer singer writer lawyer driver painter sailor cook judge dancer actor"
 )
 
-JOBS: tuple[str, ...] = tuple(
-    "baker doctor teacher pilot nurse farmer singer writer lawyer driver painter sailor cook judge dancer actor".split()
-)
-
-FOODS: tuple[str, ...] = tuple(
-    "pizza soup rice pasta cheese bread salad apples grapes cake noodles curry honey fish mango plums olives".split()
+FOODS: tuple[str, ...] = _listed(
+    "pizza soup rice pasta cheese bread salad apples grapes cake noodles curry honey fish mango plums olives"
 )
 
 # Words that are one token in the vocabulary: the model has to know their letters too.
-COMMON: tuple[str, ...] = tuple(
-    """
+COMMON: tuple[str, ...] = _listed("""
     which bigger larger number letter word order reverse please what where count smaller greater spell think tell write
     about after answer assistant system user capital calculate question model language name sort repeat compare text
     function string search image result people person weather project yourself careful equal first small colour right
-    """.split()
-)
+    """)
 
-_ONSETS = tuple("b bl br c ch cl cr d dr f fl fr g gl gr h j k l m n p pl pr qu r s sh sk sl sm sn sp st t th tr v w y z".split())
-_VOWELS = tuple("a a e e i i o o u ai ea ee oo ou y".split())
-_CODAS = ("", "", "", "b", "ck", "d", "f", "g", "l", "ll", "m", "n", "n", "nt", "p", "r", "r", "rt", "s", "ss", "st", "t", "x")
+_ONSETS = _listed(
+    "b bl br c ch cl cr d dr f fl fr g gl gr h j k l m n p pl pr qu r s sh sk sl sm sn sp st t th tr v w y z"
+)
+_VOWELS = _listed("a a e e i i o o u ai ea ee oo ou y")
+_CODAS = (
+    "",
+    "",
+    "",
+    "b",
+    "ck",
+    "d",
+    "f",
+    "g",
+    "l",
+    "ll",
+    "m",
+    "n",
+    "n",
+    "nt",
+    "p",
+    "r",
+    "r",
+    "rt",
+    "s",
+    "ss",
+    "st",
+    "t",
+    "x",
+)
 
 
 def random_word(rng: Random, low: int, high: int) -> str:

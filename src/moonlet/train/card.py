@@ -1,0 +1,57 @@
+"""The model card: written by the export, its scores filled in by the evaluation, nothing typed by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib import resources
+from pathlib import Path
+from string import Template
+
+from moonlet.errors import CheckpointError
+from moonlet.train.mixture import Stage
+from moonlet.train.options import EvaluateOptions, TrainOptions
+from moonlet.train.scores import ScoreTable
+from moonlet.train.shape import NanoShape
+
+CARD_FILE = "README.md"
+_SCORES_BEGIN, _SCORES_END = "<!-- scores: begin -->", "<!-- scores: end -->"
+
+
+def write_card(folder: Path, shape: NanoShape, options: TrainOptions, stages: Sequence[Stage], step: int) -> None:
+    """Write the card of a fresh export; its scores stay open until `write_scores`."""
+    rows = (
+        f"| {stage.name} | {stage.steps} | {stage.lr_start:g} to {stage.lr_end:g} | {stage.level:g} "
+        f"| {'yes' if stage.quantised else 'no'} |"
+        for stage in stages
+    )
+    total = sum(stage.steps for stage in stages)
+    size = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    flags = f"--seed {options.seed} --rows {options.rows} --row-tokens {options.row_tokens} --workers {options.workers}"
+    values = {
+        **asdict(shape),
+        "max_position_embeddings": shape.max_position_embeddings,
+        "megabytes": f"{size / 1e6:.1f}",
+        "rows": options.rows,
+        "row_tokens": options.row_tokens,
+        "steps": total if step == total else f"the first {step} of {total}",
+        "stages": "\n".join(rows),
+        "command": f"moonlet train nano --output-dir OUT {flags}",
+    }
+    template = resources.files("moonlet.train").joinpath("card_template.md").read_text(encoding="utf-8")
+    (folder / CARD_FILE).write_text(Template(template).substitute(values), encoding="utf-8")
+
+
+def write_scores(folder: Path, table: ScoreTable, options: EvaluateOptions) -> None:
+    """Put measured scores into the card. Raises CheckpointError where there is no card with a place for them."""
+    path = folder / CARD_FILE
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    head, begin, rest = text.partition(_SCORES_BEGIN)
+    _, end, tail = rest.partition(_SCORES_END)
+    if not begin or not end:
+        raise CheckpointError(f"{path}: no place for scores; expected the card that `moonlet train nano` writes")
+    intro = (
+        f"INT4 export, through the engine, greedy, up to {options.problems} held-out problems of each task and mode "
+        f"(problem seed {options.problem_seed}):"
+    )
+    path.write_text(f"{head}{begin}\n{intro}\n\n{table.markdown()}\n{end}{tail}", encoding="utf-8")

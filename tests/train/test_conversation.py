@@ -1,0 +1,58 @@
+"""Conversations: rendered as the published template renders them, learnt where the assistant speaks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from moonlet.chat.messages import parse_messages
+from moonlet.chat.template import ChatTemplate
+from moonlet.chat.tokenizer import Tokenizer
+from moonlet.train.conversation import Conversation, Exchange, draw_conversation, prompt_ids, render
+from moonlet.train.export import export_checkpoint
+from moonlet.train.network import NanoModel
+from moonlet.train.shape import NanoShape
+from moonlet.train.tasks import TASKS, Split
+from moonlet.train.tasks.base import Problem
+from moonlet.train.vocabulary import Vocabulary
+
+PROBLEM = Problem("k", "what is 2+2?", "2+2=4. So 4.", "2 + 2 = 4.", "2+2=4, so 2 + 2 = 4.", "4", system="Be brief.")
+HISTORY = (Exchange("hello", "Hello! What can I do for you?"),)
+
+
+@pytest.mark.parametrize("thinks", [True, False])
+def test_prompts_are_what_the_chat_template_makes_of_them(
+    vocabulary: Vocabulary, shape: NanoShape, tmp_path: Path, thinks: bool
+) -> None:
+    export_checkpoint(NanoModel(shape).state_dict(), shape, vocabulary, tmp_path)
+    template = ChatTemplate.from_dir(tmp_path, Tokenizer.from_dir(tmp_path))
+    rng = Random(5)
+    drawn = [draw_conversation(rng, TASKS, (1.0,) * len(TASKS), Split.TRAIN, 1.0, 0.5) for _ in range(30)]
+    for conversation in [Conversation(PROBLEM, thinks, HISTORY), *drawn]:
+        messages: list[dict[str, Any]] = []
+        if conversation.system is not None:
+            messages.append({"role": "system", "content": conversation.system})
+        for exchange in conversation.history:
+            messages.append({"role": "user", "content": exchange.user})
+            messages.append({"role": "assistant", "content": exchange.reply})
+        messages.append({"role": "user", "content": conversation.problem.user})
+        rendered = template.render(parse_messages(messages), thinking=conversation.thinks)
+        assert list(rendered.ids) == prompt_ids(vocabulary, conversation)
+
+
+def learnt_text(vocabulary: Vocabulary, conversation: Conversation) -> str:
+    example = render(vocabulary, conversation)
+    return vocabulary.decode([token for token, learn in zip(example.ids, example.learns, strict=True) if learn])
+
+
+def test_thinking_learns_the_reasoning_and_the_reply_only(vocabulary: Vocabulary) -> None:
+    text = learnt_text(vocabulary, Conversation(PROBLEM, thinks=True, history=HISTORY))
+    assert text == "2+2=4. So 4.</think>2 + 2 = 4.<|im_end|>"
+
+
+def test_instant_learns_earlier_replies_too(vocabulary: Vocabulary) -> None:
+    text = learnt_text(vocabulary, Conversation(PROBLEM, thinks=False, history=HISTORY))
+    assert text == "Hello! What can I do for you?<|im_end|>2+2=4, so 2 + 2 = 4.<|im_end|>"

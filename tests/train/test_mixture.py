@@ -1,0 +1,67 @@
+"""Batches: a function of seed and step, packed without mixing conversations."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+
+from moonlet.train.conversation import Example
+from moonlet.train.mixture import NO_DOCUMENT, Stage, batch_at, pack, stage_at
+from moonlet.train.recipe import NANO_STAGES
+from moonlet.train.tasks import TASKS
+from moonlet.train.vocabulary import Vocabulary
+
+
+def example(size: int, start: int = 0) -> Example:
+    return Example(tuple(range(start, start + size)), (False,) + (True,) * (size - 1))
+
+
+def test_conversations_stay_whole_and_apart() -> None:
+    batch = pack([example(5, 100), example(3, 200), example(4, 300)], row_tokens=8, pad_id=9)
+    assert batch.ids.tolist() == [[100, 101, 102, 103, 104, 200, 201, 202], [300, 301, 302, 303, 9, 9, 9, 9]]
+    assert batch.document.tolist() == [[0, 0, 0, 0, 0, 1, 1, 1], [0, 0, 0, 0] + [NO_DOCUMENT] * 4]
+    mask = batch.mask[0, 0]
+    assert not mask[5, :5].any()
+    assert mask[7, 5:8].all()
+    assert not mask[5, 6]
+
+
+def test_a_token_is_learnt_at_the_position_before_it() -> None:
+    batch = pack([example(4, 10)], row_tokens=6, pad_id=0)
+    assert batch.learns.tolist() == [[True, True, True, False, False, False]]
+
+
+def test_the_same_step_gives_the_same_batch_and_another_step_another(
+    vocabulary: Vocabulary, stages: tuple[Stage, ...]
+) -> None:
+    first, again, other = (batch_at(vocabulary, stages, step, 1, 4, 128) for step in (3, 3, 4))
+    assert torch.equal(first.ids, again.ids)
+    assert torch.equal(first.learns, again.learns)
+    assert not torch.equal(first.ids, other.ids)
+
+
+def test_parts_of_a_batch_hold_all_its_rows(vocabulary: Vocabulary, stages: tuple[Stage, ...]) -> None:
+    batch = batch_at(vocabulary, stages, 0, 1, 4, 128)
+    parts = batch.split(3)
+    assert sum(part.ids.shape[0] for part in parts) == batch.ids.shape[0]
+    assert sum(int(part.learns.sum()) for part in parts) == int(batch.learns.sum())
+
+
+def test_stages_follow_each_other(stages: tuple[Stage, ...]) -> None:
+    assert stage_at(stages, 0) == (stages[0], 0.0)
+    assert stage_at(stages, 2) == (stages[1], 0.0)
+    assert stage_at(stages, 22) == (stages[1], 0.5)
+    with pytest.raises(IndexError):
+        stage_at(stages, 42)
+
+
+def test_the_shipped_recipe_names_real_tasks_and_joins_up() -> None:
+    names = {task.name for task in TASKS}
+    for before, after in itertools.pairwise(NANO_STAGES):
+        assert before.lr_end == after.lr_start
+    for stage in NANO_STAGES:
+        assert set(stage.weights) <= names
+    assert NANO_STAGES[-1].lr_end == 0.0
+    assert NANO_STAGES[-1].quantised
