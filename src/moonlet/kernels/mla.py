@@ -9,7 +9,9 @@ from moonlet.kernels.runtime import Runtime
 
 
 def store_latent(rt: Runtime, pages: Tensor, latent: Tensor, k_rope: Tensor, slots: Tensor) -> None:
-    """Write each token's latent and rotated key into its slot, rounded to float16 (nearest, ties to even; beyond 65504 to 65504).
+    """Write each token's latent and rotated key into its slot, rounded to float16.
+
+    To nearest, ties to even; a value beyond 65504 becomes 65504, NaN stays NaN.
 
     pages: [P, 64, W] float16, changed in place.  latent: [T, kv_lora_rank] float32.  k_rope: [T, R] float32.
     slots: [T] int64, page * 64 + offset.  Raises ShapeError for a slot outside the pages.

@@ -25,7 +25,9 @@ _BLOCK_ELEMENTS = 1 << 25
 
 
 def store_latent_reference(pages: Tensor, latent: Tensor, k_rope: Tensor, slots: Tensor) -> None:
-    """Write each token's latent and rotated key into its slot, rounded to the pages' own type; too large becomes its largest value.
+    """Write each token's latent and rotated key into its slot, in the pages' own type.
+
+    Rounds to nearest, ties to even; a value too large for the type becomes its largest one.
 
     pages: [P, 64, W] float32 or float16, changed in place.  latent: [T, kv_lora_rank].  k_rope: [T, qk_rope_head_dim].
     slots: [T] int64, page * 64 + offset.
