@@ -10,8 +10,10 @@ PYTHON_FOLDERS := src tests bench
 
 .PHONY: chat test lint types unit format clean
 
+# The question reaches the program through the environment, as it was typed: its quotes, dollars and backticks are text.
+chat: export MOONLET_QUESTION := $(value PROMPT)
 chat: $(STAMP)
-	@$(BIN)/moonlet chat $(if $(MODEL),--model "$(MODEL)") $(if $(PROMPT),--prompt "$(PROMPT)")
+	@$(BIN)/moonlet chat $(if $(MODEL),--model "$(MODEL)") $(if $(value PROMPT),--prompt "$$MOONLET_QUESTION")
 
 test: $(STAMP) lint types unit
 

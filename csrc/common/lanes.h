@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "common/bf16.h"
+#include "common/f16.h"
 
 #if defined(__AVX512F__)
 #define MOONLET_LEVEL avx512
@@ -35,11 +36,17 @@ static inline Lanes zero() { return {_mm512_setzero_ps()}; }
 static inline Lanes fill(float value) { return {_mm512_set1_ps(value)}; }
 static inline Lanes load(const float* from) { return {_mm512_loadu_ps(from)}; }
 static inline Lanes load(const bf16* from) { return {load_bf16(from)}; }
+static inline Lanes load(const f16* from) {
+    return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)))};
+}
 static inline __mmask16 first(int64_t count) { return static_cast<__mmask16>((1u << count) - 1u); }
 static inline Lanes load_some(const float* from, int64_t count) { return {_mm512_maskz_loadu_ps(first(count), from)}; }
 static inline Lanes load_some(const bf16* from, int64_t count) {
     const __m256i bits = _mm256_maskz_loadu_epi16(first(count), from);
     return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16))};
+}
+static inline Lanes load_some(const f16* from, int64_t count) {
+    return {_mm512_cvtph_ps(_mm256_maskz_loadu_epi16(first(count), from))};
 }
 static inline void store(float* to, Lanes a) { _mm512_storeu_ps(to, a.v); }
 static inline void store_some(float* to, Lanes a, int64_t count) { _mm512_mask_storeu_ps(to, first(count), a.v); }
@@ -82,6 +89,10 @@ static inline Lanes zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; 
 static inline Lanes fill(float value) { return {_mm256_set1_ps(value), _mm256_set1_ps(value)}; }
 static inline Lanes load(const float* from) { return {_mm256_loadu_ps(from), _mm256_loadu_ps(from + 8)}; }
 static inline Lanes load(const bf16* from) { return {load_bf16(from), load_bf16(from + 8)}; }
+static inline __m256 load_f16(const f16* from) {
+    return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+}
+static inline Lanes load(const f16* from) { return {load_f16(from), load_f16(from + 8)}; }
 template <class T>
 static inline Lanes load_some(const T* from, int64_t count) {
     T padded[kLanes] = {};
@@ -143,6 +154,7 @@ static inline Lanes each(const Function& function, const Args&... args) {
 
 static inline float to_float(float value) { return value; }
 static inline float to_float(bf16 value) { return bf16_to_f32(value); }
+static inline float to_float(f16 value) { return f16_to_f32(value); }
 
 static inline Lanes fill(float value) {
     Lanes result;

@@ -19,12 +19,18 @@
 #include "common/array.h"
 #include "common/bf16.h"
 #include "common/errors.h"
+#include "common/f16.h"
 
 namespace nanobind::detail {
 template <>
 struct dtype_traits<moonlet::bf16> {
     static constexpr dlpack::dtype value{static_cast<uint8_t>(dlpack::dtype_code::Bfloat), 16, 1};
     static constexpr auto name = const_name("bfloat16");
+};
+template <>
+struct dtype_traits<moonlet::f16> {
+    static constexpr dlpack::dtype value{static_cast<uint8_t>(dlpack::dtype_code::Float), 16, 1};
+    static constexpr auto name = const_name("float16");
 };
 }  // namespace nanobind::detail
 

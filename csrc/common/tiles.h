@@ -113,8 +113,8 @@ static void dot(Rows<const W> w, int64_t num_rows, Rows<const float> x, int64_t 
 
 // out[r][c] = out[r][c] * scale[r], then += p[r][j] * m[j][c] for j ascending, over R rows and C * 16 columns.
 // No scale: out starts at 0. Some: the last columns are less than sixteen.
-template <int R, int C, bool Some>
-static inline void axpy_tile(Rows<const float> p, int64_t size, Rows<const bf16> m, Rows<float> out, const float* scale,
+template <int R, int C, bool Some, class M>
+static inline void axpy_tile(Rows<const float> p, int64_t size, Rows<const M> m, Rows<float> out, const float* scale,
                              int64_t columns) {
     Lanes acc[R][C];
 #pragma GCC unroll 8
@@ -152,12 +152,12 @@ static inline void axpy_tile(Rows<const float> p, int64_t size, Rows<const bf16>
     }
 }
 
-template <int R>
-static void axpy_rows_of(Rows<const float> p, int64_t size, Rows<const bf16> m, Rows<float> out, const float* scale,
+template <int R, class M>
+static void axpy_rows_of(Rows<const float> p, int64_t size, Rows<const M> m, Rows<float> out, const float* scale,
                          int64_t columns) {
     constexpr int kWide = kAxpyColumns * kLanes;
     int64_t c = 0;
-    const auto at = [&](int64_t column) { return Rows<const bf16>{m.data + column, m.stride}; };
+    const auto at = [&](int64_t column) { return Rows<const M>{m.data + column, m.stride}; };
     const auto out_at = [&](int64_t column) { return Rows<float>{out.data + column, out.stride}; };
     for (; c + kWide <= columns; c += kWide) {
         axpy_tile<R, kAxpyColumns, false>(p, size, at(c), out_at(c), scale, kWide);
@@ -168,7 +168,8 @@ static void axpy_rows_of(Rows<const float> p, int64_t size, Rows<const bf16> m, 
 
 // out[r][c] = out[r][c] * scale[r] + sum over j < size of p[r][j] * m[j][c], j ascending, one fused step each, for any
 // number of rows and columns. scale: one factor a row, or null to start from 0.
-static inline void axpy(Rows<const float> p, int64_t num_rows, int64_t size, Rows<const bf16> m, Rows<float> out,
+template <class M>
+static inline void axpy(Rows<const float> p, int64_t num_rows, int64_t size, Rows<const M> m, Rows<float> out,
                         const float* scale, int64_t columns) {
     for (int64_t r = 0; r < num_rows; r += kAxpyRows) {
         const int64_t count = num_rows - r < kAxpyRows ? num_rows - r : kAxpyRows;

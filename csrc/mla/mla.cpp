@@ -30,7 +30,7 @@ struct Attention {
     const float* q_nope;
     const float* q_rope;
     const bf16* kv_b;
-    const bf16* pages;
+    const f16* pages;
     const int32_t* page_tables;
     const int32_t* seq_idx;
     const int32_t* context_lens;
@@ -224,7 +224,7 @@ void bind_mla(nb::module_& m) {
         a.q_rope = input<float>("mla_absorbed: q_rope", q_rope, {T, H, rope});
         a.kv_b = input<bf16>("mla_absorbed: kv_b", kv_b, {kv_rows, C});
         const int64_t width = C + rope;
-        a.pages = input<bf16>("mla_absorbed: pages", pages, {P, {"page size", kPageSize}, {"latent width", width}});
+        a.pages = input<f16>("mla_absorbed: pages", pages, {P, {"page size", kPageSize}, {"latent width", width}});
         a.page_tables = input<int32_t>("mla_absorbed: page_tables", page_tables, {B, max_pages});
         a.seq_idx = input<int32_t>("mla_absorbed: seq_idx", seq_idx, {T});
         a.context_lens = input<int32_t>("mla_absorbed: context_lens", context_lens, {T});

@@ -2,7 +2,7 @@
 
 // Multi-head latent attention over latent pages, absorbed form (DeepSeek-V2 report, arXiv 2405.04434, section 2.1).
 //
-// A page holds 64 slots of `width` = kv_lora_rank + qk_rope_head_dim bfloat16: a token's latent c, then its rotated
+// A page holds 64 slots of `width` = kv_lora_rank + qk_rope_head_dim float16: a token's latent c, then its rotated
 // key. kv_b holds per head the rows W_uk [nope, kv_lora_rank] and W_uv [v, kv_lora_rank]. For each token t and head h:
 //
 //   query   = (q_nope W_uk, q_rope)                  q_nope added in ascending order, fused
@@ -20,6 +20,7 @@
 #include <cstdint>
 
 #include "common/bf16.h"
+#include "common/f16.h"
 
 namespace moonlet {
 
@@ -49,7 +50,7 @@ struct AbsorbWork {
 struct SpanWork {
     const float* query;  // [num_heads, width]
     int64_t num_heads;
-    const bf16* pages;        // [P, 64, width]
+    const f16* pages;         // [P, 64, width]
     const int32_t* page_ids;  // of the span
     int64_t num_tokens;       // visible in the span, at least 1
     int64_t width;

@@ -42,14 +42,14 @@ void mla_attend_span(const SpanWork& work) {
     for (int64_t first = 0; first < work.num_tokens; first += kPageSize) {
         const int64_t left = work.num_tokens - first;
         const int64_t num_slots = left < kPageSize ? left : kPageSize;
-        const bf16* page = work.pages + work.page_ids[first / kPageSize] * kPageSize * work.width;
-        dot(Rows<const bf16>{page, work.width}, num_slots, Rows<const float>{work.query, work.width}, work.num_heads,
+        const f16* page = work.pages + work.page_ids[first / kPageSize] * kPageSize * work.width;
+        dot(Rows<const f16>{page, work.width}, num_slots, Rows<const float>{work.query, work.width}, work.num_heads,
             work.width, Rows<float>{scores, kPageSize});
         for (int64_t h = 0; h < work.num_heads; ++h) {
             factors[h] = softmax_page(scores + h * kPageSize, num_slots, work.softmax_scale, work.result.max + h,
                                       work.result.sum + h);
         }
-        axpy(Rows<const float>{scores, kPageSize}, work.num_heads, num_slots, Rows<const bf16>{page, work.width},
+        axpy(Rows<const float>{scores, kPageSize}, work.num_heads, num_slots, Rows<const f16>{page, work.width},
              Rows<float>{work.result.out, work.kv_lora_rank}, first == 0 ? nullptr : factors, work.kv_lora_rank);
     }
 }

@@ -1,4 +1,4 @@
-// Writes each token's latent and rotated key, rounded to bfloat16, into its slot of the latent pages.
+// Writes each token's latent and rotated key, rounded to float16, into its slot of the latent pages.
 
 #include <algorithm>
 #include <string>
@@ -17,8 +17,8 @@ void bind_store_latent(nb::module_& m) {
         const float* k_rope_data = input<float>("store_latent: k_rope", k_rope, {T, R});
         const int64_t* slots_data = input<int64_t>("store_latent: slots", slots, {T});
         const int64_t kv_lora_rank = C, rope = R, width = C + R;
-        bf16* pages_data =
-            output<bf16>("store_latent: pages", pages, {P, {"page size", kPageSize}, {"latent width", width}});
+        f16* pages_data =
+            output<f16>("store_latent: pages", pages, {P, {"page size", kPageSize}, {"latent width", width}});
         for (int64_t t = 0; t < T; ++t) {
             if (slots_data[t] < 0 || slots_data[t] >= P * kPageSize) {
                 throw ShapeError("store_latent: slots[" + std::to_string(t) + "] is " + std::to_string(slots_data[t]) +
@@ -28,9 +28,9 @@ void bind_store_latent(nb::module_& m) {
         const Call call(runtime);
         runtime.parallel_for(T, std::max<int64_t>(1, 16384 / width), [&](int64_t begin, int64_t end, int) {
             for (int64_t t = begin; t < end; ++t) {
-                bf16* slot = pages_data + slots_data[t] * width;
-                for (int64_t i = 0; i < kv_lora_rank; ++i) slot[i] = f32_to_bf16(latent_data[t * kv_lora_rank + i]);
-                for (int64_t i = 0; i < rope; ++i) slot[kv_lora_rank + i] = f32_to_bf16(k_rope_data[t * rope + i]);
+                f16* slot = pages_data + slots_data[t] * width;
+                for (int64_t i = 0; i < kv_lora_rank; ++i) slot[i] = f32_to_f16(latent_data[t * kv_lora_rank + i]);
+                for (int64_t i = 0; i < rope; ++i) slot[kv_lora_rank + i] = f32_to_f16(k_rope_data[t * rope + i]);
             }
         });
     });

@@ -1,16 +1,16 @@
 """Every error a caller can meet, in one tree.
 
-    MoonletError
-    ├── UserError                 the user can mend it; the command line prints one line and exits with 2
-    │   ├── ConfigError           config.json: missing or impossible facts, unsupported architecture
-    │   ├── CheckpointError       files that are missing, cut short, mis-shaped, mis-typed or hold NaN
-    │   ├── DownloadError         a hub id that cannot be fetched
-    │   ├── PromptError           messages, tools or sampling parameters that cannot be obeyed
-    │   │   └── ContextLengthError    the prompt does not fit the context
-    │   ├── TemplateError         the chat template fails or exceeds its limits
-    │   ├── OutOfMemoryError      the plan does not fit this machine, said before loading
-    │   └── OptionError           an option value or a combination of options
-    └── ShapeError                a tensor given to a kernel or a layer has the wrong shape or type: our own mistake
+MoonletError
+├── UserError                 the user can mend it; the command line prints one line and exits with 2
+│   ├── ConfigError           config.json: missing or impossible facts, unsupported architecture
+│   ├── CheckpointError       files that are missing, cut short, mis-shaped, mis-typed or hold NaN
+│   ├── DownloadError         a hub id that cannot be fetched
+│   ├── PromptError           messages, tools or sampling parameters that cannot be obeyed
+│   │   └── ContextLengthError    the prompt does not fit the context
+│   ├── TemplateError         the chat template fails or exceeds its limits
+│   ├── OutOfMemoryError      the plan does not fit this machine, said before loading
+│   └── OptionError           an option value or a combination of options
+└── ShapeError                a tensor given to a kernel or a layer has the wrong shape or type: our own mistake
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ def test_pages_for_rounds_up():
 def test_layers_have_the_stated_shape_and_do_not_overlap():
     pages = LatentPages(num_layers=3, num_pages=5, width=20)
     assert pages.layer(1).shape == (5, PAGE_SIZE, 20)
-    assert pages.layer(1).dtype == torch.bfloat16
+    assert pages.layer(1).dtype == torch.float16
     assert pages.layer(1).is_contiguous()
     assert pages.nbytes == 3 * 5 * 64 * 20 * 2
     pages.layer(1).fill_(1.0)

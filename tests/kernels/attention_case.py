@@ -76,7 +76,7 @@ def make_case(rt: Runtime, shape: Shape, lengths: tuple[int, ...], num_queries: 
     width = shape.kv_lora_rank + shape.rope
     pages_of = [-(-length // PAGE_SIZE) for length in lengths]
     scattered = torch.randperm(sum(pages_of) + 2, generator=generator, dtype=torch.int32)
-    pages = torch.full((len(scattered), PAGE_SIZE, width), float("nan"), dtype=torch.bfloat16)
+    pages = torch.full((len(scattered), PAGE_SIZE, width), float("nan"), dtype=torch.float16)
     page_tables = torch.full((len(lengths), max(pages_of) + 1), -1, dtype=torch.int32)
     seq_idx: list[int] = []
     context_lens: list[int] = []

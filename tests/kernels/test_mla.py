@@ -11,7 +11,7 @@ from moonlet.kernels.mla_reference import PAGE_SIZE, attend_absorbed_reference, 
 from tests.kernels.attention_case import NANO, ODD, ONE_HEAD, SMALL, Shape, make_case
 from tests.kernels.compare import assert_close, assert_same_bits
 
-# Same bfloat16 cache and weights on both sides: what is left is the order of float32 sums over at most a few thousand
+# Same float16 cache and weights on both sides: what is left is the order of float32 sums over at most a few thousand
 # terms, and an exponential within 8e-8.
 TOLERANCE = 5e-6
 

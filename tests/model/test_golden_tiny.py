@@ -63,7 +63,7 @@ def test_reference_decodes_the_golden_greedy_tokens(reference: Decoder, expected
 def test_bf16_activation_kernels_within_the_published_tolerance(
     on_kernels: Callable[..., Decoder], expected: dict[str, Tensor]
 ) -> None:
-    logits = run(on_kernels("bf16"), expected["text.input_ids"], kv_dtype=torch.bfloat16)
+    logits = run(on_kernels("bf16"), expected["text.input_ids"], kv_dtype=torch.float16)
     difference = (logits - expected["text.logits"]).abs()
     agree = (logits.argmax(-1) == expected["text.logits"].argmax(-1)).float().mean().item()
     assert difference.mean().item() <= 0.1, f"mean {difference.mean():.3e}, max {difference.max():.3e}"
@@ -78,7 +78,7 @@ def test_int8_activations_stay_close_where_the_router_agrees(
     ids = expected[f"{text}.input_ids"][:512]
     truth, found = Recorder(), Recorder()
     p = log_softmax(run(reference, ids, recorder=truth).double(), -1)
-    q = log_softmax(run(on_kernels("int8"), ids, kv_dtype=torch.bfloat16, recorder=found).double(), -1)
+    q = log_softmax(run(on_kernels("int8"), ids, kv_dtype=torch.float16, recorder=found).double(), -1)
     divergence = (p.exp() * (p - q)).sum(-1)
     same = torch.ones(len(ids), dtype=torch.bool)
     for layer_idx, routing in truth.routing.items():

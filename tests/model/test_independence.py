@@ -16,7 +16,7 @@ from .conftest import run
 
 @pytest.fixture(scope="module")
 def whole(on_kernels: Callable[..., Decoder], expected: dict[str, Tensor]) -> Tensor:
-    return run(on_kernels(num_threads=1), expected["long.input_ids"][:150], kv_dtype=torch.bfloat16)
+    return run(on_kernels(num_threads=1), expected["long.input_ids"][:150], kv_dtype=torch.float16)
 
 
 @pytest.mark.parametrize("num_threads", [1, 2])
@@ -29,7 +29,7 @@ def test_same_bits_for_every_chunking_and_thread_count(
     num_threads: int,
 ) -> None:
     decoder = on_kernels(num_threads=num_threads)
-    logits = run(decoder, expected["long.input_ids"][:150], chunk_size=chunk_size, kv_dtype=torch.bfloat16)
+    logits = run(decoder, expected["long.input_ids"][:150], chunk_size=chunk_size, kv_dtype=torch.float16)
     assert torch.equal(logits, whole)
 
 
@@ -39,5 +39,5 @@ def test_every_isa_level_agrees_with_the_chosen_one(
 ) -> None:
     if isa not in Runtime(1).supported_isas:
         pytest.skip(f"this machine has no {isa}")
-    logits = run(on_kernels(isa=isa), expected["long.input_ids"][:150], kv_dtype=torch.bfloat16)
+    logits = run(on_kernels(isa=isa), expected["long.input_ids"][:150], kv_dtype=torch.float16)
     assert torch.equal(logits, whole)

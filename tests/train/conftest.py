@@ -36,7 +36,7 @@ def shape() -> NanoShape:
 @pytest.fixture
 def stages() -> tuple[Stage, ...]:
     return (
-        Stage("plain", steps=2, lr_start=3e-3, lr_end=3e-3, level=0.2, quantised=False),
+        Stage("plain", steps=2, lr_start=3e-3, lr_end=3e-3, level=0.2, quantised=False, muon=False),
         Stage("int4", steps=40, lr_start=3e-3, lr_end=1e-3, level=0.2, quantised=True),
     )
 

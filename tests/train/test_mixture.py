@@ -9,7 +9,7 @@ import torch
 
 from moonlet.train.conversation import Example
 from moonlet.train.mixture import NO_DOCUMENT, Stage, batch_at, pack, stage_at
-from moonlet.train.recipe import NANO_STAGES
+from moonlet.train.recipe import CONTINUE_STAGES, NANO_STAGES
 from moonlet.train.tasks import TASKS
 from moonlet.train.vocabulary import Vocabulary
 
@@ -57,11 +57,12 @@ def test_stages_follow_each_other(stages: tuple[Stage, ...]) -> None:
         stage_at(stages, 42)
 
 
-def test_the_shipped_recipe_names_real_tasks_and_joins_up() -> None:
+@pytest.mark.parametrize("recipe", [NANO_STAGES, CONTINUE_STAGES], ids=["nano", "continue"])
+def test_a_recipe_names_real_tasks_and_ends_in_int4_at_rest(recipe: tuple[Stage, ...]) -> None:
     names = {task.name for task in TASKS}
-    for before, after in itertools.pairwise(NANO_STAGES):
+    for before, after in itertools.pairwise(recipe):
         assert before.lr_end == after.lr_start
-    for stage in NANO_STAGES:
+    for stage in recipe:
         assert set(stage.weights) <= names
-    assert NANO_STAGES[-1].lr_end == 0.0
-    assert NANO_STAGES[-1].quantised
+    assert recipe[-1].lr_end == 0.0
+    assert recipe[-1].quantised

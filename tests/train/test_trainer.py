@@ -93,4 +93,5 @@ def test_training_can_start_from_a_checkpoint(
     first = train_nano(tmp_path / "first", replace(options, steps=1), stages=stages)
     second = train_nano(tmp_path / "second", replace(options, steps=1), init_from=first, stages=stages)
     assert (second / "model.safetensors").exists()
+    assert "--init-from" in (second / "README.md").read_text()
     assert "the first 1 of 42 steps" in (second / "README.md").read_text()

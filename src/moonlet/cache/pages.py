@@ -33,7 +33,7 @@ class LatentPages:
         num_layers: int,
         num_pages: int,
         width: int,
-        dtype: torch.dtype = torch.bfloat16,
+        dtype: torch.dtype = torch.float16,
         device: torch.device | str = "cpu",
     ) -> None:
         """num_pages: pages of 64 tokens, shared by all sequences.  width: kv_lora_rank + qk_rope_head_dim.

@@ -107,7 +107,7 @@ def load_model(
         template=source.template,
         plan=plan,
         context_length=plan.context_length,
-        cache_dtype=torch.float32 if options.reference else torch.bfloat16,
+        cache_dtype=torch.float32 if options.reference else torch.float16,
         device=device,
         # The kernels bring their own threads. Torch's, used for little more than additions, would spin beside them and
         # take their cores: with both, a prefill was measured 4 to 6 times slower on 2 busy cores.

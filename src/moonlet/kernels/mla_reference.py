@@ -25,12 +25,16 @@ _BLOCK_ELEMENTS = 1 << 25
 
 
 def store_latent_reference(pages: Tensor, latent: Tensor, k_rope: Tensor, slots: Tensor) -> None:
-    """Write each token's latent and rotated key into its slot, rounded to the pages' own type.
+    """Write each token's latent and rotated key into its slot, in the pages' own type.
 
-    pages: [P, 64, W] float32 or bfloat16, changed in place.  latent: [T, kv_lora_rank].  k_rope: [T, qk_rope_head_dim].
+    Rounds to nearest, ties to even; a value too large for the type becomes its largest one.
+
+    pages: [P, 64, W] float32 or float16, changed in place.  latent: [T, kv_lora_rank].  k_rope: [T, qk_rope_head_dim].
     slots: [T] int64, page * 64 + offset.
     """
-    pages.view(-1, pages.shape[-1])[slots] = torch.cat((latent, k_rope), dim=-1).to(pages.dtype)
+    limit = torch.finfo(pages.dtype).max
+    rows = torch.cat((latent, k_rope), dim=-1).clamp(-limit, limit)
+    pages.view(-1, pages.shape[-1])[slots] = rows.to(pages.dtype)
 
 
 def attend_absorbed_reference(
@@ -70,7 +74,7 @@ def attend_expanded_reference(
     """Causal attention with keys and values widened from the latents.
 
     q_nope: [T, H, qk_nope_head_dim].  q_rope: [T, H, qk_rope_head_dim], rotated.  kv_b: [H * (nope + v), kv_lora_rank].
-    pages: [P, 64, W] float32 or bfloat16.  page_tables: [B, max_pages] int32, a sequence's pages in order.
+    pages: [P, 64, W] float32 or float16.  page_tables: [B, max_pages] int32, a sequence's pages in order.
     seq_idx: [T] int32, row of page_tables.  context_lens: [T] int32, tokens visible to each token, itself included.
     Returns [T, H * v_head_dim] float32.  Whatever lies in slots a token may not see has no influence, NaN included.
     """

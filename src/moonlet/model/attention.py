@@ -41,10 +41,10 @@ def attend(
     num_tokens = hidden_states.shape[0]
     q_lora = ops.rms_norm(ops.linear(hidden_states, weights.q_a_proj), weights.q_a_layernorm, LATENT_NORM_EPS)
     q = ops.linear(q_lora, weights.q_b_proj).view(num_tokens, config.num_attention_heads, config.qk_head_dim)
-    q_nope, q_rope = q.split([config.qk_nope_head_dim, config.qk_rope_head_dim], dim=-1)
+    q_nope, q_rope = q[..., : config.qk_nope_head_dim], q[..., config.qk_nope_head_dim :]
 
     compressed = ops.linear(hidden_states, weights.kv_a_proj_with_mqa)
-    latent, k_rope = compressed.split([config.kv_lora_rank, config.qk_rope_head_dim], dim=-1)
+    latent, k_rope = compressed[:, : config.kv_lora_rank], compressed[:, config.kv_lora_rank :]
     latent = ops.rms_norm(latent.contiguous(), weights.kv_a_layernorm, LATENT_NORM_EPS)
     k_rope = ops.rope(k_rope.contiguous().unsqueeze(1), *cos_sin).squeeze(1)
 

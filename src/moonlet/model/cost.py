@@ -12,7 +12,7 @@ from moonlet.config import ModelConfig, TextConfig, VisionConfig
 from moonlet.formats import BF16, F32, INT4_G32, INT8_G32, NumberFormat
 
 CACHE_ELEMENT_BYTES = 2
-"""Bytes of a cached value: the latent cache is BF16, but float32 on the reference path."""
+"""Bytes of a cached value: the latent cache is F16, but float32 on the reference path."""
 
 
 @dataclass(frozen=True, slots=True)

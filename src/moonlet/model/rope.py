@@ -25,7 +25,7 @@ def yarn_mscale(factor: float, mscale: float) -> float:
 
 def softmax_scale(config: TextConfig) -> float:
     """The factor on attention scores: qk_head_dim^-0.5, times mscale_all_dim's temperature squared."""
-    scale = config.qk_head_dim**-0.5
+    scale = 1.0 / math.sqrt(config.qk_head_dim)
     if config.rope_scaling is None:
         return scale
     return scale * yarn_mscale(config.rope_scaling.factor, config.rope_scaling.mscale_all_dim) ** 2
@@ -78,7 +78,7 @@ class Rope:
         return cls(inverse_frequencies(config), amplitude)
 
     def cos_sin(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Cosines and sines for `positions` [num_tokens] int64: two tensors [num_tokens, qk_rope_head_dim / 2] float32."""
+        """Cosines and sines of `positions` [T] int64: two tensors [T, qk_rope_head_dim / 2] float32."""
         angles = positions.to("cpu", torch.float64)[:, None] * self.inv_freq
         return (
             (angles.cos() * self.amplitude).to(torch.float32),

@@ -18,7 +18,14 @@ CARD_FILE = "README.md"
 _SCORES_BEGIN, _SCORES_END = "<!-- scores: begin -->", "<!-- scores: end -->"
 
 
-def write_card(folder: Path, shape: NanoShape, options: TrainOptions, stages: Sequence[Stage], step: int) -> None:
+def write_card(
+    folder: Path,
+    shape: NanoShape,
+    options: TrainOptions,
+    stages: Sequence[Stage],
+    step: int,
+    init_from: Path | None = None,
+) -> None:
     """Write the card of a fresh export; its scores stay open until `write_scores`."""
     rows = (
         f"| {stage.name} | {stage.steps} | {stage.lr_start:g} to {stage.lr_end:g} | {stage.level:g} "
@@ -36,7 +43,8 @@ def write_card(folder: Path, shape: NanoShape, options: TrainOptions, stages: Se
         "row_tokens": options.row_tokens,
         "steps": total if step == total else f"the first {step} of {total}",
         "stages": "\n".join(rows),
-        "command": f"moonlet train nano --output-dir OUT {flags}",
+        "origin": "From random weights" if init_from is None else "From the weights of an earlier K25-nano",
+        "command": f"moonlet train nano --output-dir OUT {flags}{'' if init_from is None else ' --init-from EARLIER'}",
     }
     template = resources.files("moonlet.train").joinpath("card_template.md").read_text(encoding="utf-8")
     (folder / CARD_FILE).write_text(Template(template).substitute(values), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The recipe of the shipped K25-nano, as data. Growing the model means adding tasks and appending stages."""
+"""The recipes, as data: the shipped K25-nano from random weights, and how to go on from it with a new task."""
 
 from __future__ import annotations
 
@@ -26,4 +26,12 @@ NANO_STAGES: tuple[Stage, ...] = (
     Stage("full", 2200, _PEAK, _PEAK, 1.0, quantised=False, history_share=0.05, weights=_SHARES),
     Stage("int4", 500, _PEAK, _PEAK, 1.0, quantised=True, history_share=0.1, weights=_SHARES),
     Stage("decay", 1500, _PEAK, 0.0, 1.0, quantised=True, history_share=0.1, balance_rate=0.0, weights=_SHARES),
+)
+
+# From a finished checkpoint: a gentle start, since the momenta are gone, and every old task in the mixture as replay.
+# A new task starts with share 1; give it more in `_SHARES` if it is slow to come.
+CONTINUE_STAGES: tuple[Stage, ...] = (
+    Stage("return", 100, 0.0, _PEAK / 2, 1.0, quantised=True, history_share=0.1, weights=_SHARES),
+    Stage("more", 1000, _PEAK / 2, _PEAK / 2, 1.0, quantised=True, history_share=0.1, weights=_SHARES),
+    Stage("settle", 900, _PEAK / 2, 0.0, 1.0, quantised=True, history_share=0.1, balance_rate=0.0, weights=_SHARES),
 )

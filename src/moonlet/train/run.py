@@ -9,7 +9,7 @@ from moonlet.train.card import write_card
 from moonlet.train.export import export_checkpoint, import_checkpoint
 from moonlet.train.mixture import Stage
 from moonlet.train.options import TrainOptions
-from moonlet.train.recipe import NANO_STAGES
+from moonlet.train.recipe import CONTINUE_STAGES, NANO_STAGES
 from moonlet.train.shape import NanoShape
 from moonlet.train.trainer import Trainer
 from moonlet.train.vocabulary import nano_vocabulary
@@ -24,16 +24,19 @@ def train_nano(
     options: TrainOptions | None = None,
     *,
     init_from: Path | None = None,
-    stages: tuple[Stage, ...] = NANO_STAGES,
+    stages: tuple[Stage, ...] | None = None,
 ) -> Path:
     """Train K25-nano and export it, going on where a stopped run in `output_dir` left off.
 
     The export happens whenever this returns, so a run cut short by `steps` or `hours` gives a checkpoint too.
-    init_from: a K25-nano checkpoint whose weights a new run starts from; ignored where a state is resumed.
+    init_from: a K25-nano checkpoint whose weights a new run starts from; a resumed run has its own.
+    stages: the recipe; if not given, the shipped one, or from a checkpoint the one for going on.
     Returns the checkpoint's directory, `output_dir/checkpoint`.
     Raises OptionError, CheckpointError, ConfigError.
     """
     options = options or TrainOptions()
+    if stages is None:
+        stages = NANO_STAGES if init_from is None else CONTINUE_STAGES
     output_dir.mkdir(parents=True, exist_ok=True)
     vocabulary = nano_vocabulary()
     weights, shape = (None, NanoShape()) if init_from is None else import_checkpoint(init_from)
@@ -41,6 +44,6 @@ def train_nano(
     trainer.run()
     folder = output_dir / CHECKPOINT_FOLDER
     export_checkpoint(trainer.model.state_dict(), shape, vocabulary, folder)
-    write_card(folder, shape, options, stages, trainer.step)
+    write_card(folder, shape, options, stages, trainer.step, init_from)
     logger.info("exported step %d to %s", trainer.step, folder)
     return folder
