@@ -74,7 +74,7 @@ def _no_weights(directory: Path) -> str:
     wanted = f"expected {INDEX_NAME} or {SINGLE_NAME}"
     for pattern, kind in (
         ("*.safetensors", "safetensors files without their index"),
-        ("*.gguf", "GGUF files, which are not supported"),
+        ("*.gguf", "GGUF files, which are given by their own name, such as --model FILE.gguf"),
         ("*.bin", "PyTorch .bin files, which are not supported"),
     ):
         if next(directory.glob(pattern), None) is not None:

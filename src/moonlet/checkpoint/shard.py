@@ -11,10 +11,8 @@ import torch
 from torch import Tensor
 
 from moonlet.checkpoint.header import DTYPES, TensorEntry, read_header
+from moonlet.checkpoint.mapping import map_file
 from moonlet.errors import CheckpointError
-
-# Named by the mmap module from Python 3.13 on; the value is Linux's on every architecture torch supports.
-_MAP_NORESERVE: int = getattr(mmap, "MAP_NORESERVE", 0x4000)
 
 
 class Shard:
@@ -71,15 +69,5 @@ class Shard:
 
     def _mapped(self) -> mmap.mmap:
         if self._map is None:
-            try:
-                with self.path.open("rb") as file:
-                    self._map = mmap.mmap(
-                        file.fileno(),
-                        0,
-                        # Without NORESERVE the kernel would count a private mapping against memory it never needs.
-                        flags=mmap.MAP_PRIVATE | _MAP_NORESERVE,
-                        prot=mmap.PROT_READ | mmap.PROT_WRITE,
-                    )
-            except OSError as cause:
-                raise CheckpointError(f"{self.path.name}: cannot be mapped ({cause.strerror or cause})") from None
+            self._map = map_file(self.path)
         return self._map
