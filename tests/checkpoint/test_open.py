@@ -191,7 +191,7 @@ def test_many_missing_tensors_are_counted(tmp_path: Path) -> None:
     ("file", "said"),
     [
         ("model-00001-of-000002.safetensors", "only safetensors files without their index"),
-        ("model.gguf", "only GGUF files, which are not supported"),
+        ("model.gguf", "only GGUF files, which are given by their own name"),
         ("pytorch_model.bin", "only PyTorch .bin files"),
         ("README.md", "no weights in it, expected model.safetensors.index.json"),
     ],

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from moonlet.checkpoint.gguf.writer import write_gguf
+from moonlet.cli.main import run
 from moonlet.config import EngineOptions
 from moonlet.engine.load import LoadedModel, load_model
 from moonlet.errors import ConfigError
@@ -63,7 +63,7 @@ def test_the_kernel_path_agrees_with_the_published_files(lossless: Path) -> None
     assert (found.argmax(-1) == expected.argmax(-1)).float().mean() > 0.9
 
 
-@pytest.mark.parametrize(("experts", "mean_error"), [("Q8_0", 1e-4), ("Q6_K", 0.02), ("Q4_K", 0.08), ("Q2_K", 0.6)])
+@pytest.mark.parametrize(("experts", "mean_error"), [("Q8_0", 1e-4), ("Q4_K", 0.08)])
 def test_coarser_experts_drift_further(experts: str, mean_error: float, tmp_path: Path) -> None:
     path = write_tiny(tmp_path / "tiny.gguf", experts=experts)[0]
     model = load_model(path, EngineOptions(reference=True, context_length=256, num_threads=1))
@@ -79,23 +79,19 @@ def test_the_plan_counts_the_experts_as_stored(lossless: Path) -> None:
     assert plans == [3 * 16 * 3 * 256 * 256 * 18 // 32]
 
 
-def test_the_command_converts_and_chats(tmp_path: Path) -> None:
-    def run(*arguments: str) -> str:
-        code = "from moonlet.cli.main import main; main()"
-        done = subprocess.run(
-            [sys.executable, "-c", code, *arguments], check=True, capture_output=True, text=True, timeout=120
-        )
-        return done.stdout
-
+def test_the_command_converts_and_chats(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = tmp_path / "tiny.gguf"
-    assert "tiny.gguf" in run("convert", str(TINY), str(target), "--to", "q4_0", "--non-experts", "q8_0")
-    reply = run("chat", "--model", str(target), "--prompt", "hi", "--max-tokens", "4", "--seed", "1")
-    assert isinstance(reply, str)
+    assert run(["convert", str(TINY), str(target), "--to", "q4_0", "--non-experts", "q8_0"]) == 0
+    assert "tiny.gguf" in capsys.readouterr().out
+    asked = ["--prompt", "hi", "--max-tokens", "4", "--seed", "1", "--num-threads", "1", "--context-length", "256"]
+    assert run(["chat", "--model", str(target), *asked]) == 0
+    # The thoughts of a cut reply go to standard error, beside what loading says.
+    assert "routed experts mapped" in capsys.readouterr().err
+    assert run(["convert", str(TINY), str(tmp_path / "tiny"), "--to", "q4_0"]) == 2
+    assert "expected a name that ends in .gguf" in capsys.readouterr().err
 
 
 def test_a_vision_file_alone_is_told_apart(tmp_path: Path) -> None:
-    from moonlet.checkpoint.gguf.writer import write_gguf
-
     write_gguf(tmp_path / "mmproj.gguf", {"general.architecture": "clip", "general.type": "mmproj"}, [])
     with pytest.raises(ConfigError, match="mmproj"):
         load_model(tmp_path / "mmproj.gguf", EngineOptions())
