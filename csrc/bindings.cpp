@@ -12,8 +12,10 @@ namespace nb = nanobind;
 namespace moonlet {
 
 // One line for each folder that binds something, in alphabetical order; called below in the same order.
+void bind_block_experts(nb::module_& m);
 void bind_ceiling(nb::module_& m);
 void bind_experts(nb::module_& m);
+void bind_linear_blocks(nb::module_& m);
 void bind_linear_float(nb::module_& m);
 void bind_linear_int8(nb::module_& m);
 void bind_mla(nb::module_& m);
@@ -60,8 +62,10 @@ NB_MODULE(_kernels, m) {
     m.doc() = "Compiled operations of moonlet; use them through moonlet.kernels, which states shapes and meaning.";
     nb::register_exception_translator(moonlet::translate);
     moonlet::bind_runtime(m);
+    moonlet::bind_block_experts(m);
     moonlet::bind_ceiling(m);
     moonlet::bind_experts(m);
+    moonlet::bind_linear_blocks(m);
     moonlet::bind_linear_float(m);
     moonlet::bind_linear_int8(m);
     moonlet::bind_mla(m);

@@ -6,6 +6,14 @@ batch, the chunking, the number of threads and the instruction set (DESIGN decis
 
 from __future__ import annotations
 
+from moonlet.kernels.blocks import (
+    BlockExpertsLayer,
+    block_experts_forward,
+    block_formats,
+    dequantize_blocks,
+    linear_blocks,
+    reference_linear_blocks,
+)
 from moonlet.kernels.experts import (
     Activations,
     Int4Experts,
@@ -25,19 +33,25 @@ from moonlet.kernels.silu_mul import silu_mul
 
 __all__ = [
     "Activations",
+    "BlockExpertsLayer",
     "Int4Experts",
     "Routing",
     "Runtime",
+    "block_experts_forward",
+    "block_formats",
+    "dequantize_blocks",
     "dequantize_int4",
     "dequantize_int8",
     "experts_forward",
     "linear_bf16",
+    "linear_blocks",
     "linear_f32",
     "linear_int8",
     "mla_absorbed",
     "quantize_int8",
     "quantize_int8_groups",
     "reference_experts_forward",
+    "reference_linear_blocks",
     "reference_linear_int8",
     "reference_quantize_int8_groups",
     "rms_norm",

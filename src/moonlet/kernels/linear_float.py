@@ -6,16 +6,21 @@ import torch
 from torch import Tensor
 
 from moonlet import _kernels
+from moonlet.kernels.blocks import dequantize_blocks
 from moonlet.kernels.linear_int8 import dequantize_int8
 from moonlet.kernels.runtime import Runtime
-from moonlet.kernels.weights import F32Weight, Int8Weight, LinearWeight
+from moonlet.kernels.weights import BlockWeight, F32Weight, Int8Weight, LinearWeight
 
 
 def widen(weight: LinearWeight) -> Tensor:
     """The weight as [N, K] float32; exact for every storage."""
-    if isinstance(weight, Int8Weight):
-        return dequantize_int8(weight.codes, weight.scales)
-    return weight.weight.float()
+    match weight:
+        case Int8Weight():
+            return dequantize_int8(weight.codes, weight.scales)
+        case BlockWeight():
+            return dequantize_blocks(weight.blocks, weight.block_format)
+        case _:
+            return weight.weight.float()
 
 
 def linear_reference(x: Tensor, weight: LinearWeight, dtype: torch.dtype = torch.float32) -> Tensor:

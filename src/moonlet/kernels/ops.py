@@ -15,6 +15,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
+from moonlet.kernels.blocks import linear_blocks
 from moonlet.kernels.linear_float import linear_bf16, linear_f32, linear_reference
 from moonlet.kernels.linear_int8 import linear_int8
 from moonlet.kernels.mla import mla_absorbed, store_latent
@@ -29,7 +30,7 @@ from moonlet.kernels.rope import rope, rope_reference
 from moonlet.kernels.router import Routing, route_reference, router
 from moonlet.kernels.runtime import Runtime
 from moonlet.kernels.silu_mul import silu_mul, silu_mul_reference
-from moonlet.kernels.weights import Bf16Weight, F32Weight, LinearWeight
+from moonlet.kernels.weights import Bf16Weight, BlockWeight, F32Weight, Int8Weight, LinearWeight
 
 __all__ = ["AttentionForm", "CpuOps", "Ops", "Routing", "TorchOps"]
 
@@ -122,7 +123,9 @@ class CpuOps:
                 return linear_bf16(self.rt, x, weight.weight)
             case F32Weight():
                 return linear_f32(self.rt, x, weight.weight)
-            case _:
+            case BlockWeight():
+                return linear_blocks(self.rt, x, weight.blocks, weight.block_format)
+            case Int8Weight():
                 return linear_int8(self.rt, x, weight.codes, weight.scales)
 
     def rope(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

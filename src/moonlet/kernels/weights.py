@@ -29,4 +29,12 @@ class Int8Weight:
     scales: Tensor
 
 
-LinearWeight = Bf16Weight | F32Weight | Int8Weight
+@dataclass(frozen=True, slots=True)
+class BlockWeight:
+    """As a GGUF file stores it: blocks [N, row bytes] uint8, whole blocks of the format so named ("Q8_0")."""
+
+    blocks: Tensor
+    block_format: str
+
+
+LinearWeight = Bf16Weight | F32Weight | Int8Weight | BlockWeight

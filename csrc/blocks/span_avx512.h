@@ -1,0 +1,99 @@
+#pragma once
+
+// A span of weights in registers, and its product with a span of activations.
+
+#include <immintrin.h>
+
+#include "blocks/blocks.h"
+
+namespace moonlet::avx512 {
+
+static inline __m512i load512(const void* source) { return _mm512_loadu_si512(source); }
+
+// Codes are unsigned, code + 2^zero_shift of the reader that made it. codes[2b + h] holds the halves h of block b.
+struct Span {
+    __m512i codes[8];
+    __m512i scales[2];    // if kind.scales; the second if kind.halves
+    __m512i minimums[2];  // if kind.minimums and kind.scales; the second if kind.halves
+    __m512 d;
+    __m512 dmin;  // if kind.minimums
+};
+
+// Four vectors of [4 groups][4 parts] into [group][vector].
+static inline __m512i sum_parts(__m512i v0, __m512i v1, __m512i v2, __m512i v3) {
+    const __m512i v01 = _mm512_add_epi32(_mm512_unpacklo_epi32(v0, v1), _mm512_unpackhi_epi32(v0, v1));
+    const __m512i v23 = _mm512_add_epi32(_mm512_unpacklo_epi32(v2, v3), _mm512_unpackhi_epi32(v2, v3));
+    return _mm512_add_epi32(_mm512_unpacklo_epi64(v01, v23), _mm512_unpackhi_epi64(v01, v23));
+}
+
+template <int zero_shift>
+static inline __m512i without_zero(__m512i sums, const int32_t* negated_sums) {
+    if constexpr (zero_shift < 0) return sums;
+    return _mm512_add_epi32(sums, _mm512_slli_epi32(load512(negated_sums), zero_shift < 0 ? 0 : zero_shift));
+}
+
+// zero_shift: the codes' zero point is 2 to this power, or 0 if it is negative.
+template <FormatKind kind, int zero_shift>
+static inline __m512 multiply_span(const Span& w, const ActivationSpan& a, __m512 acc) {
+    const __m512i none = _mm512_setzero_si512();
+    __m512i gsum;
+    if constexpr (kind.halves) {
+        __m512i parts[8];
+        for (int i = 0; i < 8; ++i) parts[i] = _mm512_dpbusd_epi32(none, w.codes[i], load512(a.codes + 64 * i));
+        const __m512i first = without_zero<zero_shift>(sum_parts(parts[0], parts[2], parts[4], parts[6]),  //
+                                                       a.negated_half_sums[0]);
+        const __m512i second =
+            without_zero<zero_shift>(sum_parts(parts[1], parts[3], parts[5], parts[7]), a.negated_half_sums[1]);
+        gsum = _mm512_add_epi32(_mm512_mullo_epi32(first, w.scales[0]), _mm512_mullo_epi32(second, w.scales[1]));
+    } else {
+        __m512i parts[4];
+        for (int b = 0; b < 4; ++b) {
+            parts[b] = _mm512_dpbusd_epi32(none, w.codes[2 * b], load512(a.codes + 128 * b));
+            parts[b] = _mm512_dpbusd_epi32(parts[b], w.codes[2 * b + 1], load512(a.codes + 128 * b + 64));
+        }
+        gsum = without_zero<zero_shift>(sum_parts(parts[0], parts[1], parts[2], parts[3]), a.negated_sums);
+        if constexpr (kind.scales) gsum = _mm512_mullo_epi32(gsum, w.scales[0]);
+    }
+    const __m512 scale = _mm512_load_ps(a.scales);
+    acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(gsum), _mm512_mul_ps(w.d, scale), acc);
+    if constexpr (kind.minimums) {
+        __m512i msum = load512(a.negated_sums);
+        if constexpr (kind.halves) {
+            msum = _mm512_add_epi32(_mm512_mullo_epi32(load512(a.negated_half_sums[0]), w.minimums[0]),
+                                    _mm512_mullo_epi32(load512(a.negated_half_sums[1]), w.minimums[1]));
+        } else if constexpr (kind.scales) {
+            msum = _mm512_mullo_epi32(msum, w.minimums[0]);
+        }
+        acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(msum), _mm512_mul_ps(w.dmin, scale), acc);
+    }
+    return acc;
+}
+
+// The row's result from its phases, which lie as 4p + b: first over p, then over b.
+static inline float sum_phases(__m512 acc) {
+    const __m256 pairs = _mm256_add_ps(_mm512_castps512_ps256(acc), _mm512_extractf32x8_ps(acc, 1));
+    const __m128 sums = _mm_add_ps(_mm256_castps256_ps128(pairs), _mm256_extractf128_ps(pairs, 1));
+    const __m128 halves = _mm_add_ps(sums, _mm_movehl_ps(sums, sums));
+    return _mm_cvtss_f32(_mm_add_ss(halves, _mm_movehdup_ps(halves)));
+}
+
+// A span that was expanded into memory.
+template <FormatKind format_kind>
+struct FromMemory {
+    static constexpr FormatKind kind = format_kind;
+    static constexpr int zero_shift = 7;
+    static inline Span read(const WeightSpan& span) {
+        Span out;
+        const __m512i top = _mm512_set1_epi8(-128);
+        for (int i = 0; i < 8; ++i) out.codes[i] = _mm512_xor_si512(load512(span.codes + 64 * i), top);
+        for (int h = 0; h < 2; ++h) {
+            out.scales[h] = load512(span.scales[h]);
+            out.minimums[h] = load512(span.minimums[h]);
+        }
+        out.d = _mm512_load_ps(span.d);
+        out.dmin = _mm512_load_ps(span.dmin);
+        return out;
+    }
+};
+
+}  // namespace moonlet::avx512

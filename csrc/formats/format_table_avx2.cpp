@@ -1,0 +1,1 @@
+#include "formats/format_table_lanes.h"
