@@ -74,8 +74,8 @@ def convert_to_gguf(
 ) -> tuple[Path, ...]:
     """Write `checkpoint` to `path` (or split files beside it) and return the files.
 
-    source_files: small files to carry along, from `read_source_files`. Peak memory: an expert widened for each core, or a
-    piece of a matrix. Raises ConfigError or CheckpointError in one line, among others where a scale is not exact.
+    source_files: small files to carry along, from `read_source_files`. Peak memory: an expert widened for each core,
+    or a piece of a matrix. Raises ConfigError or CheckpointError in one line, among others where a scale is not exact.
     """
     config = checkpoint.config
     metadata: dict[str, Fact] = {
@@ -89,7 +89,6 @@ def convert_to_gguf(
         **{SOURCE_PREFIX + name: text for name, text in source_files.items()},
     }
     plans = [_plan(checkpoint, spec, choice) for spec in expected_tensors(config, split_kv_b=True)]
-    path.parent.mkdir(parents=True, exist_ok=True)
     files = write_gguf(path, metadata, plans, max_bytes=choice.max_file_bytes, progress=progress)
     if config.vision is None:
         return files
