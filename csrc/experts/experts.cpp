@@ -9,8 +9,13 @@
 namespace moonlet {
 namespace {
 
-// One group of 32 intermediate values: an item computes it whole, for all of an expert's tokens, and can requantise it.
-constexpr int64_t kRowsPerItem = kGroup;
+// Rows of a matrix that one item of a loop computes. A multiple of 32 in gate and up, so that an item has whole groups
+// of intermediate values and can requantise them. With few tokens longer items read longer runs of memory (a run starts
+// slowly, until the hardware prefetches it); with many, 32 rows make a tile.
+constexpr int64_t kMinRows = kGroup;
+constexpr int64_t kMaxRows = 256;
+constexpr int64_t kItemsPerThread = 16;  // at least, so that threads end together
+constexpr int64_t kFewTokens = 4;
 
 // Tokens computed at a time; bounds what lies between gate/up and down to 1024 * k records.
 constexpr int64_t kMaxTokens = 1024;
@@ -74,76 +79,91 @@ class Pass {
     }
 
     void gate_up() {
-        const int64_t num_blocks = layer_.intermediate_size / kRowsPerItem;
-        const int64_t num_items = num_blocks * static_cast<int64_t>(routing_.experts.size());
+        const int64_t num_rows = layer_.intermediate_size;
+        const int64_t step = rows_per_item(num_rows * static_cast<int64_t>(routing_.experts.size()));
+        const int64_t items_each = (num_rows + step - 1) / step;
+        const int64_t num_items = items_each * static_cast<int64_t>(routing_.experts.size());
         runtime_.parallel_for(num_items, 1, [&](int64_t begin, int64_t end, int worker_idx) {
             for (int64_t item = begin; item < end; ++item) {
-                gate_up_item(routing_.experts[static_cast<size_t>(item / num_blocks)], item % num_blocks,
-                             runtime_.scratch<std::byte>(worker_idx));
+                const int64_t row = item % items_each * step;
+                gate_up_item(routing_.experts[static_cast<size_t>(item / items_each)], row,
+                             std::min(step, num_rows - row), runtime_.scratch<std::byte>(worker_idx));
             }
         });
     }
 
     void down(float* out) {
-        const int64_t num_blocks = layer_.hidden_size / kRowsPerItem;
-        runtime_.parallel_for(num_blocks, 1, [&](int64_t begin, int64_t end, int worker_idx) {
-            for (int64_t block = begin; block < end; ++block) {
-                down_item(block, out, runtime_.scratch<std::byte>(worker_idx));
+        const int64_t num_rows = layer_.hidden_size;
+        const int64_t step = rows_per_item(num_rows);
+        runtime_.parallel_for((num_rows + step - 1) / step, 1, [&](int64_t begin, int64_t end, int worker_idx) {
+            for (int64_t row = begin * step; row < std::min(end * step, num_rows); row += step) {
+                down_item(row, std::min(step, num_rows - row), out, runtime_.scratch<std::byte>(worker_idx));
             }
         });
     }
 
   private:
-    static constexpr int64_t kResultBytes = kTokenBatch * kRowsPerItem * static_cast<int64_t>(sizeof(float));
+    static constexpr int64_t kResultBytes = kTokenBatch * kMinRows * static_cast<int64_t>(sizeof(float));
+    static_assert(kFewTokens * kMaxRows <= kTokenBatch * kMinRows);
 
-    // Rows 32 block .. 32 block + 31 of gate and up, and so group `block` of every h record of the expert.
-    void gate_up_item(const ExpertTokens& expert, int64_t block, std::byte* scratch) {
+    int64_t rows_per_item(int64_t rows_in_all) const {
+        for (const ExpertTokens& expert : routing_.experts) {
+            if (expert.end - expert.begin > kFewTokens) return kMinRows;
+        }
+        const int64_t rows = rows_in_all / (kItemsPerThread * runtime_.num_threads());
+        return std::clamp(rows / kGroup * kGroup, kMinRows, kMaxRows);
+    }
+
+    // Rows `row` to `row + num_rows` of gate and up, and so whole groups of every h record of the expert.
+    void gate_up_item(const ExpertTokens& expert, int64_t row, int64_t num_rows, std::byte* scratch) {
         const int64_t D = layer_.hidden_size;
         const ExpertWeights& weights = layer_.experts[static_cast<size_t>(expert.expert_idx)];
         auto* gate = reinterpret_cast<float*>(scratch);
         auto* up = reinterpret_cast<float*>(scratch + kResultBytes);
         for (int64_t slot = expert.begin; slot < expert.end; slot += kTokenBatch) {
             const int64_t count = std::min(kTokenBatch, expert.end - slot);
-            DotTask task{.rows = rows_from(weights.gate, block * kRowsPerItem, D),
-                         .num_rows = kRowsPerItem,
+            DotTask task{.rows = rows_from(weights.gate, row, D),
+                         .num_rows = num_rows,
                          .num_inputs = D,
                          .records = slot_x_.data() + slot,
                          .num_tokens = count,
                          .y = gate,
-                         .y_stride = kRowsPerItem,
+                         .y_stride = num_rows,
                          .scratch = scratch + 2 * kResultBytes};
             format_.dot(task);
-            task.rows = rows_from(weights.up, block * kRowsPerItem, D);
+            task.rows = rows_from(weights.up, row, D);
             task.y = up;
             format_.dot(task);
             for (int64_t i = 0; i < count; ++i) {
-                format_.silu_mul(gate + i * kRowsPerItem, up + i * kRowsPerItem, layer_.intermediate_size, block,
-                                 h_[slot + i]);
+                for (int64_t r = 0; r < num_rows; r += kGroup) {
+                    format_.silu_mul(gate + i * num_rows + r, up + i * num_rows + r, layer_.intermediate_size,
+                                     (row + r) / kGroup, h_[slot + i]);
+                }
             }
         }
     }
 
-    // Columns 32 block .. 32 block + 31 of out. One item adds all experts, so the order of additions needs no lock.
-    void down_item(int64_t block, float* out, std::byte* scratch) {
-        const int64_t D = layer_.hidden_size, column = block * kRowsPerItem;
+    // Columns `row` to `row + num_rows` of out. One item adds all experts, so the order of additions needs no lock.
+    void down_item(int64_t row, int64_t num_rows, float* out, std::byte* scratch) {
+        const int64_t D = layer_.hidden_size;
+        const auto row_bytes = static_cast<size_t>(num_rows) * sizeof(float);
         auto* y = reinterpret_cast<float*>(scratch);
-        for (int64_t t = 0; t < num_tokens_; ++t) std::memset(out + t * D + column, 0, kRowsPerItem * sizeof(float));
+        for (int64_t t = 0; t < num_tokens_; ++t) std::memset(out + t * D + row, 0, row_bytes);
         for (const ExpertTokens& expert : routing_.experts) {
+            const ExpertWeights& weights = layer_.experts[static_cast<size_t>(expert.expert_idx)];
             for (int64_t slot = expert.begin; slot < expert.end; slot += kTokenBatch) {
                 const int64_t count = std::min(kTokenBatch, expert.end - slot);
-                format_.dot({.rows = rows_from(layer_.experts[static_cast<size_t>(expert.expert_idx)].down, column,
-                                               layer_.intermediate_size),
-                             .num_rows = kRowsPerItem,
+                format_.dot({.rows = rows_from(weights.down, row, layer_.intermediate_size),
+                             .num_rows = num_rows,
                              .num_inputs = layer_.intermediate_size,
                              .records = h_.from(slot),
                              .num_tokens = count,
                              .y = y,
-                             .y_stride = kRowsPerItem,
+                             .y_stride = num_rows,
                              .scratch = scratch + 2 * kResultBytes});
                 for (int64_t i = 0; i < count; ++i) {
                     const Slot& target = routing_.slots[static_cast<size_t>(slot + i)];
-                    ops_.add_scaled(y + i * kRowsPerItem, target.weight, kRowsPerItem,
-                                    out + target.token_idx * D + column);
+                    ops_.add_scaled(y + i * num_rows, target.weight, num_rows, out + target.token_idx * D + row);
                 }
             }
         }

@@ -5,7 +5,8 @@
 // Four blocks of a row give four vectors of group sums; transposed and added they are one vector of 16 groups, so that
 // conversion, scales and the fma are paid once for 512 weights. Reading single rows keeps memory busy with one
 // sequential stream, which the hardware prefetches: four rows at a time, though no more work, read 14 GB/s where this
-// reads 30 (Zen 4 server core, K = 7168; software prefetches brought the four rows to 24).
+// reads 30 (Zen 4 server core, K = 7168; software prefetches brought the four rows to 24, and cost single rows a
+// tenth).
 
 #include "common/math_avx512.h"
 #include "int8_groups/formats_avx512.h"

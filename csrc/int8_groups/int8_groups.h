@@ -88,7 +88,7 @@ struct DotTask {
 };
 
 static inline int64_t dot_scratch_bytes(int64_t num_inputs) {
-    return 16 * padded_size(num_inputs) + 64 * padded_groups(num_inputs);  // a tile of 16 rows and its scales
+    return 32 * padded_size(num_inputs) + 128 * padded_groups(num_inputs);  // a tile of 32 rows and its scales
 }
 
 // Everything that depends on the instruction set. Tasks read their inputs and write only y and scratch.
