@@ -33,7 +33,7 @@ def answer_once(
         stream = engine.stream_chat(
             conversation.ask(prompt),
             thinking=conversation.thinking,
-            sampling=sampling.for_mode(conversation.thinking),
+            sampling=sampling.over(engine.default_sampling(conversation.thinking)),
             on_prefill=progress,
         )
         with stream, progress:
