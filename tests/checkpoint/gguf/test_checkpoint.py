@@ -11,6 +11,7 @@ import torch
 from moonlet.checkpoint import open_checkpoint
 from moonlet.checkpoint.gguf import open_gguf
 from moonlet.checkpoint.gguf.model_config import model_metadata
+from moonlet.checkpoint.gguf.shards import open_files
 from moonlet.checkpoint.gguf.writer import Fact, TensorPlan, write_gguf
 from moonlet.errors import CheckpointError, ConfigError
 from moonlet.formats import int4g32
@@ -75,6 +76,20 @@ def test_split_files_under_each_others_names_are_refused(tmp_path: Path) -> None
     spare.rename(files[2])
     with pytest.raises(CheckpointError, match="renamed or mixed"):
         open_gguf(files[0])
+
+
+def test_an_infinite_scale_is_found_and_named(tmp_path: Path) -> None:
+    path = write_tiny(tmp_path / "m.gguf")[0]
+    checkpoint = open_gguf(path)
+    seen: list[tuple[int, int]] = []
+    checkpoint.check_values(lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (checkpoint.num_bytes, checkpoint.num_bytes)
+    start = open_files(path)[0].entries["blk.2.ffn_up_exps.weight"].start
+    data = bytearray(path.read_bytes())
+    data[start : start + 2] = b"\x00\x7c"  # a half's infinity as the first block's scale
+    path.write_bytes(data)
+    with pytest.raises(CheckpointError, match=r"blk\.2\.ffn_up_exps\.weight: 32 of its values"):
+        open_gguf(path).check_values()
 
 
 def facts() -> dict[str, Fact]:
