@@ -26,9 +26,9 @@ from moonlet.config import EngineOptions
 def command(path: str | None, as_json: bool, check: bool, options: EngineOptions) -> None:
     """Say what the checkpoint at PATH is, costs, and whether it fits this machine.
 
-    PATH is a checkpoint's directory, a .gguf file or a hub id fetched with `moonlet pull`; without it, the embedded K25-nano. The
-    form of every file is verified first. A directory with config.json alone is priced from its facts. The engine
-    options change what the memory plan assumes.
+    PATH is a checkpoint's directory, a .gguf file or a hub id fetched with `moonlet pull`; without it, the embedded
+    K25-nano. The form of every file is verified first. A directory with config.json alone is priced from its facts.
+    The engine options change what the memory plan assumes.
     """
     directory = resolve_model(path)
     checkpoint = open_if_present(directory)

@@ -43,9 +43,8 @@ def show(report: Report, checked: bool) -> None:
     console.print(_facts("This machine", _machine_rows(report.machine)))
     unused = report.config.unused_keys
     if unused:
-        console.print(
-            f"[dim]{len(unused)} keys of {'config.json' if report.directory.is_dir() else 'the metadata'} are not used: {escape(', '.join(unused))}[/dim]"
-        )
+        where = "config.json" if report.directory.is_dir() else "the metadata"
+        console.print(f"[dim]{len(unused)} keys of {where} are not used: {escape(', '.join(unused))}[/dim]")
 
 
 def _facts(title: str, rows: Iterable[tuple[str, str]]) -> Table:
