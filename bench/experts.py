@@ -71,8 +71,8 @@ def huge_buffer(num_bytes: int) -> torch.Tensor:
 
 def make_layer(shape: Shape, weights: torch.Tensor) -> Int4Experts:
     """All experts of the layer, carved out of `weights` one after another, with random codes and small scales."""
-    # The pattern's length shares no factor with a row, so rows differ; 1.6 GB of random numbers would take longer to make
-    # than to measure.
+    # The pattern's length shares no factor with a row, so rows differ; 1.6 GB of random numbers would take longer to
+    # make than to measure.
     pattern = torch.randint(-(2**31), 2**31, (99_991,), dtype=torch.int64).to(torch.int32)
     words = weights.view(torch.int32)
     words.copy_(pattern.repeat(words.numel() // pattern.numel() + 1)[: words.numel()])
