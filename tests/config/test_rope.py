@@ -27,5 +27,5 @@ def test_equal_betas_as_in_kimi_k2_are_a_step_instead_of_a_ramp() -> None:
 
 
 def test_a_fast_beta_below_the_slow_one_is_refused() -> None:
-    with pytest.raises(ConfigError, match="beta_fast is 0.5, expected at least beta_slow"):
+    with pytest.raises(ConfigError, match=r"beta_fast is 0\.5, expected at least beta_slow"):
         replace(K2_THINKING, beta_fast=0.5)

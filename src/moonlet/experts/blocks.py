@@ -30,7 +30,8 @@ class _Widened:
 class BlockExperts:
     """Dequantises one chosen expert at a time and keeps those used last, up to `WIDENED_BYTES`.
 
-    Works on the CPU, where the file is mapped, whatever device the hidden states come from.
+    Works on the CPU, where the file is mapped, whatever device the hidden states come from. The products are torch's,
+    so the last bits of a token's output may depend on which tokens share the call.
     """
 
     def __init__(self, layers: Mapping[int, BlockLayer], dtype: torch.dtype) -> None:
