@@ -65,7 +65,7 @@ class Placer:
         return placed
 
     def _router_linear(self, name: str) -> LinearWeight:
-        """A weight whose products keep float32 activations: the CPU kernels do for BF16 too, torch on a GPU does not."""
+        """A weight whose products keep float32 activations; torch on a GPU narrows them for BF16."""
         stored = self.tensor(name)
         if stored.dtype == torch.bfloat16 and self.device.type == "cpu":
             return Bf16Weight(stored)

@@ -27,8 +27,8 @@ NANO_STAGES: tuple[Stage, ...] = (
     Stage("warm-up", 300, 0.0, _PEAK, 0.2, quantised=False, history_share=0.0, weights=_SHARES, muon=False),
     Stage("short", 700, _PEAK, _PEAK, 0.5, quantised=False, history_share=0.0, weights=_SHARES, muon=False),
     Stage("full", 1000, _PEAK, _PEAK, 1.0, quantised=False, history_share=0.05, weights=_SHARES),
-    Stage("cooler", 900, _PEAK, _MIDDLE, 1.0, quantised=False, history_share=0.05, weights=_LATE_SHARES),
-    Stage("int4", 1500, _MIDDLE, 0.0, 1.0, quantised=True, history_share=0.1, balance_rate=0.0, weights=_LATE_SHARES),
+    Stage("cooler", 1300, _PEAK, _MIDDLE, 1.0, quantised=False, history_share=0.05, weights=_LATE_SHARES),
+    Stage("int4", 1700, _MIDDLE, 0.0, 1.0, quantised=True, history_share=0.1, balance_rate=0.0, weights=_LATE_SHARES),
 )
 
 # From a finished checkpoint: a gentle start, since the momenta are gone, and every old task in the mixture as replay.
