@@ -50,7 +50,7 @@ class BlockMatrix:
         return BlockMatrix(self.kind, self.rows[index])
 
     def dequantize(self, dtype: torch.dtype = torch.float32) -> Tensor:
-        """The weights in `dtype`: float32 is exact, others that rounded once. Peak memory: the result and some chunks."""
+        """The weights in `dtype`; float32 is exact, others that rounded once. Peak memory: the result and pieces."""
         if self.kind.name == "BF16" and dtype == torch.bfloat16 and self.rows.is_contiguous():
             return _as_bfloat16(self.rows)
         result = torch.empty(self.shape, dtype=dtype)
