@@ -14,17 +14,14 @@ their own ceiling. One layer at a time: no attention, no router.
 from __future__ import annotations
 
 import argparse
-import json
 import mmap
-import platform
 import statistics
-import subprocess
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import torch
 
+from harness import machine_name, print_json_line
 from moonlet.kernels import Activations, Int4Experts, Runtime, experts_forward
 from moonlet.kernels.ceiling import Ceiling, measure_int8, measure_read
 
@@ -71,8 +68,8 @@ def huge_buffer(num_bytes: int) -> torch.Tensor:
 
 def make_layer(shape: Shape, weights: torch.Tensor) -> Int4Experts:
     """All experts of the layer, carved out of `weights` one after another, with random codes and small scales."""
-    # The pattern's length shares no factor with a row, so rows differ; 1.6 GB of random numbers would take longer to make
-    # than to measure.
+    # The pattern's length shares no factor with a row, so rows differ; 1.6 GB of random numbers would take longer to
+    # make than to measure.
     pattern = torch.randint(-(2**31), 2**31, (99_991,), dtype=torch.int64).to(torch.int32)
     words = weights.view(torch.int32)
     words.copy_(pattern.repeat(words.numel() // pattern.numel() + 1)[: words.numel()])
@@ -144,25 +141,6 @@ def summarise(
     )
 
 
-def machine_name() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    names = (
-        [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")] if cpuinfo.exists() else []
-    )
-    return names[0].split(":", 1)[1].strip() if names else platform.machine()
-
-
-def revision() -> str:
-    found = subprocess.run(
-        ["git", "describe", "--always", "--dirty"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return found.stdout.strip() or "unknown"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tokens", type=int, nargs="+", default=[1, 512])
@@ -204,20 +182,16 @@ def main() -> None:
             f" reads {r.read_gb_per_s:5.1f} GB/s, {100 * r.share_of_read:3.0f} % of ceiling;"
             f" {r.int8_tops:.3f} Top/s, {100 * r.share_of_int8:3.0f} % of ceiling"
         )
-    print(
-        json.dumps(
-            {
-                "bench": "experts",
-                "machine": machine_name(),
-                "threads": rt.num_threads,
-                "isa": rt.isa,
-                "shape": asdict(shape),
-                "format": "int4 group-32",
-                "revision": revision(),
-                "ceiling": asdict(ceiling),
-                "results": [asdict(r) for r in results],
-            }
-        )
+    print_json_line(
+        "experts",
+        {
+            "threads": rt.num_threads,
+            "isa": rt.isa,
+            "shape": asdict(shape),
+            "format": "int4 group-32",
+            "ceiling": asdict(ceiling),
+            "results": [asdict(r) for r in results],
+        },
     )
 
 

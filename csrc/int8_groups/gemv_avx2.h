@@ -91,8 +91,8 @@ static inline void load_scales(const bf16* scales, __m256 (&out)[2]) {
     out[1] = _mm256_castsi256_ps(_mm256_slli_epi32(high, 16));
 }
 
-// Calls step(codes, scales, span, num_blocks) for every span of one row; the last, if it is not whole, from a copy
-// filled up with zeros.
+// Calls step(codes, scales, span, num_blocks) for every span of one row; step reads 16 scales and num_blocks blocks. Of
+// the last span scales, and codes if its last block is not whole, come from a copy filled up with zeros.
 template <class Format, class Step>
 static inline void for_each_span(const uint8_t* codes, const bf16* scales, int64_t num_inputs, const Step& step) {
     const int64_t num_spans = num_inputs / kSpan;
@@ -100,11 +100,17 @@ static inline void for_each_span(const uint8_t* codes, const bf16* scales, int64
     for (int64_t span = 0; span < num_spans; ++span) step(codes + span * span_bytes, scales + span * kPhases, span, 4);
     const int64_t groups_left = num_inputs % kSpan / kGroup;
     if (groups_left == 0) return;
-    uint8_t last_codes[span_bytes] = {};
     bf16 last_scales[kPhases] = {};
-    std::memcpy(last_codes, codes + num_spans * span_bytes, static_cast<size_t>(groups_left * Format::block_bytes / 4));
     std::memcpy(last_scales, scales + num_spans * kPhases, static_cast<size_t>(groups_left) * sizeof(bf16));
-    step(last_codes, last_scales, num_spans, (groups_left + 3) / 4);
+    const uint8_t* last = codes + num_spans * span_bytes;
+    uint8_t filled[span_bytes];
+    if (groups_left % 4 != 0) {
+        const auto num_bytes = static_cast<size_t>(groups_left * Format::block_bytes / 4);
+        std::memcpy(filled, last, num_bytes);
+        std::memset(filled + num_bytes, 0, span_bytes - num_bytes);
+        last = filled;
+    }
+    step(last, last_scales, num_spans, (groups_left + 3) / 4);
 }
 
 // One row times NT int8 records; token t's result goes to y[t * y_stride].
@@ -117,8 +123,10 @@ static inline void gemv_int8(const uint8_t* codes, const bf16* scales, int64_t n
         __m256 w_scales[2];
         load_scales(bf16_scales, w_scales);
         for (int64_t half = 0; half < 2; ++half) {
-            typename Format::Codes w[4];
-            for (int64_t b = 0; b < 4; ++b) w[b] = Format::load(w_codes + b * Format::block_bytes, half);
+            typename Format::Codes w[4] = {};
+            for (int64_t b = 0; b < 4; ++b) {
+                if (b < num_blocks) w[b] = Format::load(w_codes + b * Format::block_bytes, half);
+            }
             for (int t = 0; t < NT; ++t) {
                 const auto* a = reinterpret_cast<const int8_t*>(records[t]) + span * kSpan;
                 const auto* a_scales = reinterpret_cast<const float*>(records[t] + padded_size(num_inputs));

@@ -7,16 +7,29 @@
 namespace moonlet::scalar {
 namespace {
 
+int32_t int4_value(const uint8_t* row, int64_t k) { return ((row[k / 2] >> (4 * (k & 1))) & 15) - int32_t{kInt4Zero}; }
+
 struct Int4 {
-    static constexpr CodeOrder order = CodeOrder::even_odd;
     static int64_t row_bytes(int64_t num_inputs) { return num_inputs / 2; }
-    static int32_t value(const uint8_t* row, int64_t k) { return ((row[k / 2] >> (4 * (k & 1))) & 15) - kInt4Zero; }
+    static int32_t group_sum(const uint8_t* row, const int8_t* a, int64_t g) {
+        const uint8_t* codes = row + g * (kGroup / 2);
+        const int8_t* even = a + code_position(CodeOrder::even_odd, g * kGroup);
+        const int8_t* odd = a + code_position(CodeOrder::even_odd, g * kGroup + 1);
+        int32_t sum = 0;
+        for (int64_t j = 0; j < kGroup / 2; ++j) {
+            sum += ((codes[j] & 15) - int32_t{kInt4Zero}) * even[j] + ((codes[j] >> 4) - int32_t{kInt4Zero}) * odd[j];
+        }
+        return sum;
+    }
 };
 
 struct Int8 {
-    static constexpr CodeOrder order = CodeOrder::sequential;
     static int64_t row_bytes(int64_t num_inputs) { return num_inputs; }
-    static int32_t value(const uint8_t* row, int64_t k) { return row[k] - kInt8Zero; }
+    static int32_t group_sum(const uint8_t* row, const int8_t* a, int64_t g) {
+        int32_t sum = 0;
+        for (int64_t k = g * kGroup; k < (g + 1) * kGroup; ++k) sum += (row[k] - int32_t{kInt8Zero}) * a[k];
+        return sum;
+    }
 };
 
 float sum_four(const float* v) { return (v[0] + v[2]) + (v[1] + v[3]); }
@@ -32,10 +45,7 @@ float dot_row(const uint8_t* codes, const bf16* scales, int64_t num_inputs, cons
     const auto* a_scales = reinterpret_cast<const float*>(record + padded_size(num_inputs));
     float acc[kPhases] = {};
     for (int64_t g = 0; g < num_inputs / kGroup; ++g) {
-        int32_t isum = 0;
-        for (int64_t k = g * kGroup; k < (g + 1) * kGroup; ++k) {
-            isum += Format::value(codes, k) * a[code_position(Format::order, k)];
-        }
+        const int32_t isum = Format::group_sum(codes, a, g);
         const float t = bf16_to_f32(scales[g]) * a_scales[group_position(g)];
         acc[g % kPhases] = std::fma(static_cast<float>(isum), t, acc[g % kPhases]);
     }
@@ -49,7 +59,7 @@ float dot_row_bf16(const uint8_t* codes, const bf16* scales, int64_t num_inputs,
         float p[4] = {};
         for (int64_t k = g * kGroup; k < (g + 1) * kGroup; ++k) {
             const int64_t j = k % kGroup / 8;
-            p[j] = std::fma(static_cast<float>(Int4::value(codes, k)), a[bf16_position(k)], p[j]);
+            p[j] = std::fma(static_cast<float>(int4_value(codes, k)), a[bf16_position(k)], p[j]);
         }
         acc[g % kPhases] = std::fma(sum_four(p), bf16_to_f32(scales[g]), acc[g % kPhases]);
     }

@@ -18,6 +18,7 @@ from moonlet.cli.main import run
 from moonlet.cli.progress import ProgressLine
 from moonlet.cli.sampling_options import SamplingChoice
 from moonlet.cli.terminal import Output, without_controls
+from moonlet.engine import SamplingParams
 from tests.fakes.engines import engine_of, reciting_model
 
 ANSWER = "Thoughts.</think>Answer."
@@ -255,10 +256,9 @@ def test_control_characters_are_removed_and_text_is_not():
     assert without_controls("a\x1b[2Jb\r\n\tc\x00\x7f\x85\x9b é→😀\u2028") == "a[2Jb\n\tc é→😀\u2028"
 
 
-def test_the_default_mode_follows_the_published_sampling():
-    choice = SamplingChoice({"top_k": 5})
-    assert (choice.for_mode(True).temperature, choice.for_mode(False).temperature) == (1.0, 0.6)
-    assert choice.for_mode(True).top_k == 5
+def test_what_the_user_chose_goes_over_the_defaults():
+    chosen = SamplingChoice({"top_k": 5}).over(SamplingParams(temperature=0.6))
+    assert (chosen.temperature, chosen.top_k) == (0.6, 5)
 
 
 def test_progress_is_for_terminals_only(say, capsys):

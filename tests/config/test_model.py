@@ -250,3 +250,17 @@ def test_a_directory_that_is_none_says_what_it_is(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="not a directory"):
         load_model_config(tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("generation", "greedy"), [({}, False), ({"do_sample": True}, False), ({"do_sample": False}, True)]
+)
+def test_only_do_sample_false_makes_a_model_greedy_by_default(
+    published: dict[str, Any], generation: dict[str, Any], greedy: bool
+) -> None:
+    assert parse_model_config(published, generation).is_greedy_by_default is greedy
+
+
+def test_a_do_sample_that_is_no_boolean_is_refused(published: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="do_sample"):
+        parse_model_config(published, {"do_sample": "no"})

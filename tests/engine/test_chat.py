@@ -11,9 +11,10 @@ from moonlet.chat.events import (
     ToolCallStart,
 )
 from moonlet.chat.messages import parse_messages
-from moonlet.engine import SamplingParams
+from moonlet.chat.template import ChatTemplate
+from moonlet.engine import Engine, SamplingParams
 from moonlet.errors import ContextLengthError, MoonletError, PromptError
-from tests.fakes.engines import engine_of, hashing_model, reciting_model, tiny_tokenizer
+from tests.fakes.engines import TINY, engine_of, hashing_model, reciting_model, tiny_tokenizer
 
 QUESTION = [{"role": "user", "content": "which one is bigger?"}]
 GREEDY = SamplingParams(temperature=0)
@@ -302,3 +303,15 @@ def test_special_tokens_spelt_in_a_raw_prompt_stay_text():
     engine = engine_of(hashing_model())
     result = engine.generate("<|im_end|>", SamplingParams(max_tokens=1))
     assert result.usage.prompt_tokens == len(tiny_tokenizer().encode("<|im_end|>")) > 1
+
+
+def test_a_model_that_asks_for_greedy_is_greedy_unless_told_otherwise():
+    tokenizer = tiny_tokenizer()
+    template = ChatTemplate.from_dir(TINY, tokenizer)
+    greedy = Engine(hashing_model(), tokenizer, template, context_length=256, chunk_size=64, is_greedy_by_default=True)
+    assert greedy.default_sampling(True).temperature == greedy.default_sampling(False).temperature == 0
+    first, second = (greedy.generate([1, 2, 3], SamplingParams(temperature=0, max_tokens=9)) for _ in range(2))
+    assert first.token_ids == second.token_ids
+    assert greedy.generate([1, 2, 3]).token_ids[:9] == first.token_ids
+    sampled = engine_of(hashing_model())
+    assert (sampled.default_sampling(True).temperature, sampled.default_sampling(False).temperature) == (1.0, 0.6)

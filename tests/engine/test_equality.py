@@ -7,28 +7,29 @@ from functools import cache
 import pytest
 
 from moonlet.config import EngineOptions
-from moonlet.engine import LLM, Completion, SamplingParams
+from moonlet.engine import Completion, Engine, SamplingParams
+from moonlet.engine.load import LoadedModel, load_model
 from tests.fakes.engines import TINY
 
-PROMPT = "Which of these two numbers is the bigger one, and how do you know that it is? " * 6
+PROMPT = "Which of these two numbers is the bigger one, and how do you know that it is? " * 3
 PARAMS = SamplingParams(seed=11, max_tokens=12, logprobs=5, ignore_eos=True)
 FORMS = [("int8", "bf16"), ("bf16", "bf16"), ("int8", "int8")]
 
 
 @cache
-def llm(activations: str, dense: str, chunk_size: int = 512, num_threads: int = 1, reference: bool = False) -> LLM:
+def loaded(activations: str, dense: str, num_threads: int, reference: bool) -> LoadedModel:
     options = EngineOptions(
-        activations=activations,
-        dense=dense,
-        chunk_size=chunk_size,
-        num_threads=num_threads,
-        context_length=2048,
-        reference=reference,
+        activations=activations, dense=dense, num_threads=num_threads, context_length=2048, reference=reference
     )
-    return LLM(TINY, options)
+    return load_model(TINY, options)
 
 
-def cold(model: LLM, prompt: str = PROMPT) -> Completion:
+def llm(activations: str, dense: str, chunk_size: int = 512, num_threads: int = 1, reference: bool = False) -> Engine:
+    model = loaded(activations, dense, num_threads, reference)
+    return Engine(model, model.tokenizer, model.template, context_length=2048, chunk_size=chunk_size)
+
+
+def cold(model: Engine, prompt: str = PROMPT) -> Completion:
     model.forget()
     result = model.generate(prompt, PARAMS)
     assert result.usage.cached_tokens == 0

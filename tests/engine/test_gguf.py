@@ -87,6 +87,10 @@ def test_the_command_converts_and_chats(tmp_path: Path, capsys: pytest.CaptureFi
     assert run(["chat", "--model", str(target), *asked]) == 0
     # The thoughts of a cut reply go to standard error, beside what loading says.
     assert "routed experts mapped" in capsys.readouterr().err
+    assert run(["inspect", "--check", str(target)]) == 0
+    assert "Q4_0" in capsys.readouterr().out
+    assert run(["convert", str(target), str(tmp_path / "again.gguf"), "--to", "q2_k"]) == 2
+    assert "GGUF to GGUF" in capsys.readouterr().err
     assert run(["convert", str(TINY), str(tmp_path / "tiny"), "--to", "q4_0"]) == 2
     assert "expected a name that ends in .gguf" in capsys.readouterr().err
 

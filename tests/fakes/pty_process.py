@@ -14,9 +14,11 @@ class PtyProcess:
     """`expect` reads until a text has appeared; everything shown so far is in `screen`."""
 
     def __init__(self, arguments: Sequence[str], env: Mapping[str, str]) -> None:
-        self._master, slave = pty.openpty()
-        self._process = subprocess.Popen(arguments, env=dict(env), preexec_fn=lambda: os.login_tty(slave))
-        os.close(slave)
+        self._master, self._slave = pty.openpty()
+        # The first terminal a new session opens becomes its own, which is what makes Ctrl+C arrive. The shell opens it,
+        # since Python code between fork and exec can deadlock beside the threads of the kernels.
+        opens = ["/bin/sh", "-c", 'exec "$@" <"$0" >"$0" 2>&1', os.ttyname(self._slave)]
+        self._process = subprocess.Popen([*opens, *arguments], env=dict(env), start_new_session=True)
         self.screen = ""
         self._seen = 0
 
@@ -33,6 +35,7 @@ class PtyProcess:
 
     def hang_up(self) -> None:
         """Close the terminal."""
+        self._close_slave()
         os.close(self._master)
         self._master = -1
 
@@ -49,6 +52,12 @@ class PtyProcess:
             self._process.kill()
         self._process.wait()
 
+    def _close_slave(self) -> None:
+        """Once the program has the terminal open: kept by us, it would never look closed to the other end."""
+        if self._slave >= 0:
+            os.close(self._slave)
+            self._slave = -1
+
     def _read(self, timeout_s: float) -> bool:
         """Take what the program has written. False at its end, or if nothing comes in time."""
         ready, _, _ = select.select([self._master], [], [], max(0, timeout_s))
@@ -58,5 +67,6 @@ class PtyProcess:
             data = os.read(self._master, 65536)
         except OSError:  # Linux's way to say that no program holds the other end
             return False
+        self._close_slave()
         self.screen += data.decode(errors="replace")
         return bool(data)

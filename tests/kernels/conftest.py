@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+import torch
 
 from moonlet.kernels import Runtime
 
@@ -25,3 +28,12 @@ def scalar_rt() -> Runtime:
 def fast_rt() -> Runtime:
     """One thread at the highest level."""
     return Runtime(num_threads=1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_torch_thread() -> Iterator[None]:
+    """Reference results need few cycles, and torch's waiting threads would take them from the Runtimes under test."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

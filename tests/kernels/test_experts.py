@@ -15,7 +15,7 @@ from moonlet.kernels import (
 from tests.kernels.int4 import random_experts, random_routing
 
 # (hidden_size, moe_intermediate_size): spans of 512 inputs and blocks of 128 whole and not, 1 to 3 groups left over.
-SIZES = [(512, 256), (160, 96), (64, 32), (608, 544)]
+SIZES = [(512, 128), (160, 96), (64, 32), (608, 160)]
 NUM_TOKENS = [1, 2, 3, 7, 33, 130]
 ACTIVATIONS: list[Activations] = ["int8", "bf16"]
 
@@ -30,9 +30,9 @@ def _inputs(num_tokens: int, hidden_size: int) -> torch.Tensor:
 def test_every_level_equals_scalar_bit_for_bit(
     rt: Runtime, scalar_rt: Runtime, num_tokens: int, sizes: tuple[int, int], activations: Activations
 ) -> None:
-    experts = random_experts(5, *sizes)
+    experts = random_experts(4, *sizes)
     x = _inputs(num_tokens, sizes[0])
-    ids, weights = random_routing(num_tokens, num_experts=5, top_k=3)
+    ids, weights = random_routing(num_tokens, num_experts=4, top_k=2)
     found = experts_forward(rt, experts.layer, x, ids, weights, activations)
     # Scalar is slow: rows do not depend on their company (below), so a few tell of all.
     some = torch.tensor(sorted({0, num_tokens // 2, num_tokens - 1}))

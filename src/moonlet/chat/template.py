@@ -191,14 +191,19 @@ class ChatTemplate:
     def _slots(
         self, media: Sequence[ImagePart | VideoPart], ids: Sequence[int], video_texts: Sequence[str] | None
     ) -> tuple[MediaSlot, ...]:
-        pads = [index for index, token_id in enumerate(ids) if token_id == self._tokenizer.media_pad_id]
+        pad_id = self._tokenizer.media_pad_id
+        if pad_id is None:
+            if media:
+                raise PromptError("messages hold images or videos, but this model's vocabulary has no place for them")
+            return ()
+        pads = [index for index, token_id in enumerate(ids) if token_id == pad_id]
         texts = iter(video_texts or [""] * len(media))
         slots: list[MediaSlot] = []
         start = 0
         for part in media:
             num_pads = 1
             if isinstance(part, VideoPart):
-                num_pads = self._tokenizer.split_specials(next(texts)).count(self._tokenizer.media_pad_id)
+                num_pads = self._tokenizer.split_specials(next(texts)).count(pad_id)
             slots.append(MediaSlot(part, tuple(pads[start : start + num_pads])))
             start += num_pads
         if start != len(pads):

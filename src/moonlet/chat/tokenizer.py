@@ -19,7 +19,7 @@ from moonlet.chat.splitting import SPLIT_PATTERN, cut_positions, join_surrogates
 from moonlet.chat.tokenizer_files import CONFIG_FILE, TokenizerFiles, read_tokenizer_files
 from moonlet.errors import CheckpointError, PromptError
 
-# The names the dialect is written with; a vocabulary that lacks one cannot hold a K2.5 conversation.
+# The names the dialect is written with; a vocabulary that lacks one cannot hold a conversation of this family.
 IM_END = "<|im_end|>"
 MEDIA_PAD = "<|media_pad|>"
 THINK, END_THINK = "<think>", "</think>"
@@ -27,7 +27,6 @@ SECTION_BEGIN, SECTION_END = "<|tool_calls_section_begin|>", "<|tool_calls_secti
 CALL_BEGIN, ARGUMENT_BEGIN, CALL_END = "<|tool_call_begin|>", "<|tool_call_argument_begin|>", "<|tool_call_end|>"
 _REQUIRED = (
     IM_END, "<|im_user|>", "<|im_assistant|>", "<|im_system|>", "<|im_middle|>",
-    "<|media_begin|>", "<|media_content|>", "<|media_end|>", MEDIA_PAD, THINK, END_THINK,
     SECTION_BEGIN, SECTION_END, CALL_BEGIN, ARGUMENT_BEGIN, CALL_END,
 )  # fmt: skip
 
@@ -41,7 +40,7 @@ class Tokenizer:
         if missing:
             raise CheckpointError(
                 f"{source}: no special token {missing[0]} ({len(missing)} of {len(_REQUIRED)} missing); "
-                "expected the special tokens of Kimi K2.5"
+                "expected the special tokens of the Kimi K2 family"
             )
         self.special_ids: Mapping[str, int] = MappingProxyType(dict(files.special_ids))
         self.vocab_size = len(files.ranks) + len(files.special_ids)
@@ -50,9 +49,10 @@ class Tokenizer:
         self.pad_token, self.pad_id = files.pad_token, self.special_ids[files.pad_token]
         self.unk_token, self.unk_id = files.unk_token, self.special_ids[files.unk_token]
         self.im_end_id = self.special_ids[IM_END]
-        self.media_pad_id = self.special_ids[MEDIA_PAD]
-        self.think_id = self.special_ids[THINK]
-        self.end_think_id = self.special_ids[END_THINK]
+        # Kimi K2 neither sees nor thinks, and names none of these; K2-Thinking and K2.5 do.
+        self.media_pad_id = self.special_ids.get(MEDIA_PAD)
+        self.think_id = self.special_ids.get(THINK)
+        self.end_think_id = self.special_ids.get(END_THINK)
         # K2.5 ends a turn with <|im_end|>; its own config names [EOS], and both have been seen to end a reply.
         self.stop_ids = frozenset({self.im_end_id, self.eos_id})
         self._bpe = tiktoken.Encoding(

@@ -8,8 +8,10 @@ import click
 
 from moonlet.cli.options import engine_options
 from moonlet.cli.sampling_options import SamplingChoice, sampling_options
+from moonlet.cli.startup import without_collection
+from moonlet.cli.terminal import standard_error, standard_output
 from moonlet.config import EngineOptions
-from moonlet.errors import OptionError
+from moonlet.errors import OptionError, PromptError
 
 _EXAMPLES = "Examples: moonlet chat   moonlet chat -p 'hi'   git diff | moonlet chat --system 'Review this.' | less"
 
@@ -36,38 +38,47 @@ def command(
     Without --prompt, in a terminal: a conversation; /help lists its commands. With --prompt or with input from a pipe:
     one answer on standard output, its thinking on standard error.
     """
-    # Imported only now: the help of this command must not wait for torch.
-    from moonlet.cli.chat_once import answer_once, read_prompt
-    from moonlet.cli.chat_session import ChatSession
-    from moonlet.cli.conversation import Conversation
-    from moonlet.cli.load_model import BUILT_IN, load
-    from moonlet.cli.terminal import standard_error, standard_output
+    question = _question(prompt, as_json)
+    # Only now: the help of this command, and what is wrong with its options, must not wait for torch.
+    with without_collection():
+        from moonlet.cli.chat_once import answer_once
+        from moonlet.cli.chat_session import ChatSession
+        from moonlet.cli.conversation import Conversation
+        from moonlet.cli.load_model import BUILT_IN, load
 
-    is_interactive = prompt is None and sys.stdin.isatty()
-    if is_interactive and as_json:
-        raise OptionError("--json is for one answer: give --prompt TEXT or pipe a question in")
-    if is_interactive and not sys.stdout.isatty():
-        raise OptionError("standard output is not a terminal: give --prompt TEXT or pipe a question in")
-    output, notes = standard_output(), standard_error()
-    if prompt is None or prompt == "-":
-        prompt = None if is_interactive else read_prompt()
-    elif not prompt.strip():
-        raise OptionError("--prompt is empty; give a question, or leave --prompt out for a conversation")
-
-    engine = load(model, options, notes)
+        output, notes = standard_output(), standard_error()
+        engine = load(model, options, notes)
     conversation = Conversation(system=system, thinking=not instant)
     model_name = model or BUILT_IN
-    if prompt is None:
+    if question is None:
         output.line(f"{'instant' if instant else 'thinking'} mode; /help lists the commands", dim=True)
         ChatSession(engine, conversation, sampling, output, model_name).run()
     else:
         answer_once(
             engine,
             conversation,
-            prompt,
+            question,
             sampling,
             output=output,
             notes=notes,
             model_name=model_name,
             as_json=as_json,
         )
+
+
+def _question(prompt: str | None, as_json: bool) -> str | None:
+    """What to answer, or None for a conversation. Raises OptionError or PromptError."""
+    if prompt is None and sys.stdin.isatty():
+        if as_json:
+            raise OptionError("--json is for one answer: give --prompt TEXT or pipe a question in")
+        if not sys.stdout.isatty():
+            raise OptionError("standard output is not a terminal: give --prompt TEXT or pipe a question in")
+        return None
+    if prompt is not None and prompt != "-":
+        if not prompt.strip():
+            raise OptionError("--prompt is empty; give a question, or leave --prompt out for a conversation")
+        return prompt
+    text = sys.stdin.buffer.read().decode("utf-8", "replace").strip("\n")
+    if not text.strip():
+        raise PromptError("standard input is empty; pipe a question in, or give one with --prompt TEXT")
+    return text

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 
 from moonlet.cli.conversation import Conversation, reply_facts
 from moonlet.cli.interrupts import end_on_hangup
@@ -12,15 +11,6 @@ from moonlet.cli.reply_printer import ReplyPrinter
 from moonlet.cli.sampling_options import SamplingChoice
 from moonlet.cli.terminal import Output
 from moonlet.engine import Engine, Reply, ReplyStream
-from moonlet.errors import PromptError
-
-
-def read_prompt() -> str:
-    """The question from standard input. Raises PromptError if there is none."""
-    text = sys.stdin.buffer.read().decode("utf-8", "replace").strip("\n")
-    if not text.strip():
-        raise PromptError("standard input is empty; pipe a question in, or give one with --prompt TEXT")
-    return text
 
 
 def answer_once(
@@ -43,7 +33,7 @@ def answer_once(
         stream = engine.stream_chat(
             conversation.ask(prompt),
             thinking=conversation.thinking,
-            sampling=sampling.for_mode(conversation.thinking),
+            sampling=sampling.over(engine.default_sampling(conversation.thinking)),
             on_prefill=progress,
         )
         with stream, progress:

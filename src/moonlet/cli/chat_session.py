@@ -96,7 +96,7 @@ class ChatSession:
         stream = self._engine.stream_chat(
             conversation.ask(text),
             thinking=conversation.thinking,
-            sampling=self._sampling.for_mode(conversation.thinking),
+            sampling=self._sampling.over(self._engine.default_sampling(conversation.thinking)),
             on_prefill=progress,
         )
         with stream, stop_on_interrupt(stream), progress:

@@ -59,6 +59,8 @@ def command(source: str, destination: Path, target: str, non_experts: str, split
         return
     if destination.suffix != ".gguf":
         raise OptionError(f"destination is {destination}, expected a name that ends in .gguf for --to {target}")
+    if source.endswith(".gguf"):
+        raise OptionError(f"source is {source}: GGUF to GGUF would round twice; convert it --to safetensors first")
     directory = resolve_model(source)
     checkpoint = open_checkpoint(directory)
     files = read_tokenizer_files(directory)

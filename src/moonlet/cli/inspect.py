@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from moonlet.checkpoint.checkpoint import Checkpoint
+from moonlet.checkpoint.gguf import GgufCheckpoint
 from moonlet.checkpoint.hub import resolve_model
 from moonlet.cli.inspect_report import Report, make_report, open_if_present
 from moonlet.cli.inspect_view import show
@@ -25,9 +26,9 @@ from moonlet.config import EngineOptions
 def command(path: str | None, as_json: bool, check: bool, options: EngineOptions) -> None:
     """Say what the checkpoint at PATH is, costs, and whether it fits this machine.
 
-    PATH is a checkpoint's directory or a hub id fetched with `moonlet pull`; without it, the embedded K25-nano. The
-    form of every file is verified first. A directory with config.json alone is priced from its facts. The engine
-    options change what the memory plan assumes.
+    PATH is a checkpoint's directory, a .gguf file or a hub id fetched with `moonlet pull`; without it, the embedded
+    K25-nano. The form of every file is verified first. A directory with config.json alone is priced from its facts.
+    The engine options change what the memory plan assumes.
     """
     directory = resolve_model(path)
     checkpoint = open_if_present(directory)
@@ -42,7 +43,7 @@ def command(path: str | None, as_json: bool, check: bool, options: EngineOptions
         show(report, check)
 
 
-def _check(checkpoint: Checkpoint) -> None:
+def _check(checkpoint: Checkpoint | GgufCheckpoint) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from moonlet.checkpoint import open_checkpoint
 from moonlet.checkpoint.checkpoint import Checkpoint
+from moonlet.checkpoint.gguf import GgufCheckpoint, open_gguf
 from moonlet.checkpoint.index import has_weights
 from moonlet.config import EngineOptions, ModelConfig, load_model_config
 from moonlet.errors import OutOfMemoryError
@@ -57,40 +58,44 @@ class Report:
     machine: Machine
 
 
-def open_if_present(directory: Path) -> Checkpoint | None:
-    """The verified checkpoint, or None where the directory holds model facts alone."""
+def open_if_present(directory: Path) -> Checkpoint | GgufCheckpoint | None:
+    """The verified checkpoint or .gguf file, or None where the directory holds model facts alone."""
+    if directory.suffix == ".gguf" and not directory.is_dir():
+        return open_gguf(directory)
     load_model_config(directory)
     return open_checkpoint(directory) if has_weights(directory) else None
 
 
-def make_report(directory: Path, checkpoint: Checkpoint | None, options: EngineOptions) -> Report:
+def make_report(directory: Path, checkpoint: Checkpoint | GgufCheckpoint | None, options: EngineOptions) -> Report:
     """Gather the facts. checkpoint: as `open_if_present` gave it.  options: what the plan for this machine assumes."""
     config = load_model_config(directory) if checkpoint is None else checkpoint.config
     stored = None
     if checkpoint is not None:
-        stored = StoredTensors(
-            len(checkpoint.files), len(checkpoint.names), checkpoint.num_bytes, checkpoint.bytes_by_dtype()
-        )
+        num_tensors = len(checkpoint.stored_names if isinstance(checkpoint, GgufCheckpoint) else checkpoint.names)
+        stored = StoredTensors(len(checkpoint.files), num_tensors, checkpoint.num_bytes, checkpoint.bytes_by_dtype())
+    sizes = cost.weight_bytes(config)
+    expert_bytes = checkpoint.expert_bytes if isinstance(checkpoint, GgufCheckpoint) else sizes.routed_experts
+    chosen = expert_bytes * config.text.num_experts_per_tok // config.text.n_routed_experts
     return Report(
         directory=directory,
         config=config,
         stored=stored,
         parameters=cost.parameters(config),
         active_parameters=cost.active_parameters(config),
-        weight_bytes=cost.weight_bytes(config),
-        decode_traffic=cost.decode_traffic(config, context_length=0),
-        decode_traffic_int8=cost.decode_traffic(config, context_length=0, dense="int8"),
+        weight_bytes=replace(sizes, routed_experts=expert_bytes),
+        decode_traffic=replace(cost.decode_traffic(config, context_length=0), routed_experts=chosen),
+        decode_traffic_int8=replace(cost.decode_traffic(config, context_length=0, dense="int8"), routed_experts=chosen),
         kv_bytes_per_token=cost.kv_bytes_per_token(config),
         decode_operations=cost.decode_operations(config, context_length=1),
-        machine=_machine(config, options),
+        machine=_machine(config, options, expert_bytes),
     )
 
 
-def _machine(config: ModelConfig, options: EngineOptions) -> Machine:
+def _machine(config: ModelConfig, options: EngineOptions, expert_bytes: int) -> Machine:
     available = available_memory_bytes()
     plan, refusal = None, None
     try:
-        plan = plan_memory(config, options)
+        plan = plan_memory(config, options, expert_bytes=expert_bytes)
     except OutOfMemoryError as error:
         refusal = str(error)
     return Machine(len(os.sched_getaffinity(0)), total_memory_bytes(), available, plan, refusal)

@@ -43,7 +43,8 @@ def show(report: Report, checked: bool) -> None:
     console.print(_facts("This machine", _machine_rows(report.machine)))
     unused = report.config.unused_keys
     if unused:
-        console.print(f"[dim]{len(unused)} keys of config.json are not used: {escape(', '.join(unused))}[/dim]")
+        where = "config.json" if report.directory.is_dir() else "the metadata"
+        console.print(f"[dim]{len(unused)} keys of {where} are not used: {escape(', '.join(unused))}[/dim]")
 
 
 def _facts(title: str, rows: Iterable[tuple[str, str]]) -> Table:
@@ -57,7 +58,7 @@ def _facts(title: str, rows: Iterable[tuple[str, str]]) -> Table:
 
 def _model_rows(report: Report) -> Iterable[tuple[str, str]]:
     config, text = report.config, report.config.text
-    yield "directory", str(report.directory)
+    yield "directory" if report.directory.is_dir() else "file", str(report.directory)
     yield "architecture", config.model_type
     dense = text.num_hidden_layers - text.num_moe_layers
     yield (
@@ -76,7 +77,8 @@ def _model_rows(report: Report) -> Iterable[tuple[str, str]]:
     )
     yield "context", f"{text.max_position_embeddings:,} tokens; vocabulary {text.vocab_size:,}"
     scheme = config.quantization
-    yield "experts stored", "BF16" if scheme is None else f"INT{scheme.num_bits}, groups of {scheme.group_size}"
+    if report.directory.suffix != ".gguf":
+        yield "experts stored", "BF16" if scheme is None else f"INT{scheme.num_bits}, groups of {scheme.group_size}"
     vision = config.vision
     if vision is not None:
         yield "vision", f"{vision.vt_num_hidden_layers} blocks of {vision.vt_hidden_size}, patch {vision.patch_size}"

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from moonlet.engine.params import SamplingParams, default_sampling
+from moonlet.engine.params import SamplingParams
 
 # Nothing in a terminal chat would show the one, and the other would run every reply to the end of the context.
 _NOT_OFFERED = {"logprobs", "ignore_eos"}
@@ -17,16 +17,16 @@ _TYPES: dict[str, type] = {"int": int, "float": float}
 
 
 class SamplingChoice:
-    """What the user chose; the rest follows the mode, which may change during a conversation."""
+    """What the user chose; the rest follows model and mode, which may change during a conversation."""
 
     def __init__(self, chosen: dict[str, Any]) -> None:
         """Raises PromptError for an impossible value."""
         self._chosen = chosen
-        self.for_mode(thinking=True)
+        self.over(SamplingParams())
 
-    def for_mode(self, thinking: bool) -> SamplingParams:
+    def over(self, defaults: SamplingParams) -> SamplingParams:
         """The parameters of the next reply."""
-        return replace(default_sampling(thinking), **self._chosen)
+        return replace(defaults, **self._chosen)
 
 
 def sampling_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -28,6 +28,7 @@ class ModelConfig:
     vision is None for text-only models. quantization is None where the experts are plain BF16.
     media_placeholder_token_id stands in the prompt for a picture; None for text-only models.
     unused_keys: dotted names of the keys of config.json that nothing here reads, sorted.
+    is_greedy_by_default: generation_config.json says `do_sample: false`, as K25-nano's does; K2.5 is sampled.
     """
 
     model_type: str
@@ -36,6 +37,7 @@ class ModelConfig:
     quantization: Int4Quantization | None
     media_placeholder_token_id: int | None
     unused_keys: tuple[str, ...]
+    is_greedy_by_default: bool = False
 
     @property
     def tensor_prefix(self) -> str:
@@ -90,7 +92,9 @@ def parse_model_config(source: JsonObject, generation: JsonObject | None = None)
             f"config.json: model_type {one_line(repr(model_type), 80)} is not supported; "
             f"moonlet reads {', '.join(SUPPORTED_MODEL_TYPES)}"
         )
-    extra_eos = _optional_eos(ObjectReader(generation or {}, "generation_config.json"))
+    generation_reader = ObjectReader(generation or {}, "generation_config.json")
+    extra_eos = _optional_eos(generation_reader)
+    is_greedy = generation_reader.has("do_sample") and not generation_reader.boolean("do_sample")
     vision: VisionConfig | None = None
     placeholder: int | None = None
     if model_type == "kimi_k25":
@@ -117,7 +121,7 @@ def parse_model_config(source: JsonObject, generation: JsonObject | None = None)
     return _located(
         "config.json: ",
         lambda reader: ModelConfig(
-            model_type, text, vision, quantization, placeholder, tuple(sorted(set(reader.unused())))
+            model_type, text, vision, quantization, placeholder, tuple(sorted(set(reader.unused()))), is_greedy
         ),
         top,
     )

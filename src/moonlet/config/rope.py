@@ -29,9 +29,10 @@ class RopeScaling:
         positive("rope_scaling.beta_slow", self.beta_slow)
         in_range("rope_scaling.mscale", self.mscale, 0.0, 100.0)
         in_range("rope_scaling.mscale_all_dim", self.mscale_all_dim, 0.0, 100.0)
-        if not self.beta_fast > self.beta_slow:
+        # Kimi K2 and K2-Thinking publish 1 for both: a step instead of a ramp.
+        if not self.beta_fast >= self.beta_slow:
             raise ConfigError(
-                f"rope_scaling.beta_fast is {self.beta_fast}, expected more than beta_slow ({self.beta_slow})"
+                f"rope_scaling.beta_fast is {self.beta_fast}, expected at least beta_slow ({self.beta_slow})"
             )
 
 

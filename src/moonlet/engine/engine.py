@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from moonlet.chat.messages import Message, parse_messages
@@ -40,13 +41,16 @@ class Engine:
         context_length: int,
         chunk_size: int,
         stop_ids: frozenset[int] = frozenset(),
+        is_greedy_by_default: bool = False,
     ) -> None:
         """context_length: tokens of prompt and reply together.  chunk_size: prompt tokens a forward pass.
 
         stop_ids: ends of a turn named by the model's config, beside those of the tokenizer.
+        is_greedy_by_default: the model asks for temperature 0 where the caller names none.
         """
         self.tokenizer = tokenizer
         self._template = template
+        self._is_greedy_by_default = is_greedy_by_default
         # A head padded beyond the vocabulary has ids without bytes; they are never sampled.
         self._vocab_size = min(model.vocab_size, tokenizer.vocab_size)
         # [EOT] ends a turn for the parser too; going on after it would produce tokens nobody sees.
@@ -58,6 +62,14 @@ class Engine:
     def context_length(self) -> int:
         """Most tokens of prompt and reply together."""
         return self._runner.context_length
+
+    def default_sampling(self, thinking: bool) -> SamplingParams:
+        """What is used where the caller says nothing: the published values of the mode, or greedy if the model says so.
+
+        To change a part of it: `dataclasses.replace(llm.default_sampling(True), max_tokens=100)`.
+        """
+        published = default_sampling(thinking)
+        return replace(published, temperature=0.0) if self._is_greedy_by_default else published
 
     def chat(
         self,
@@ -86,7 +98,7 @@ class Engine:
 
         messages: OpenAI-style, earlier turns with their `reasoning_content` and `tool_calls` (`Reply.to_message` makes
             them) and tool results.  tools: OpenAI-style declarations.  thinking: False for instant mode.
-        sampling: the published defaults of the mode if not given.
+        sampling: `default_sampling` of the mode if not given.
         Raises PromptError for messages, tools or sampling that cannot be obeyed, ContextLengthError for too many.
         """
         started = time.perf_counter()
@@ -94,7 +106,7 @@ class Engine:
         prompt = self._template.render(parsed, tools=parse_tools(tools), thinking=thinking)
         if prompt.media:
             raise PromptError("messages: found an image or a video, expected text: this version reads text only")
-        sampling = sampling or default_sampling(thinking)
+        sampling = sampling or self.default_sampling(thinking)
         generation = self._generation(list(prompt.ids), sampling, on_prefill, started)
         earlier_ids = [call.id for message in parsed for call in message.tool_calls]
         parser = OutputParser(
@@ -126,7 +138,7 @@ class Engine:
         """
         started = time.perf_counter()
         prompt_ids = self.tokenizer.encode(prompt) if isinstance(prompt, str) else list(prompt)
-        sampling = sampling or SamplingParams()
+        sampling = sampling or self.default_sampling(thinking=True)
         generation = self._generation(prompt_ids, sampling, on_prefill, started)
         return CompletionStream(generation, self.tokenizer, sampling.stop)
 

@@ -50,4 +50,5 @@ class LLM(Engine):
             context_length=loaded.context_length,
             chunk_size=options.chunk_size,
             stop_ids=frozenset(loaded.config.text.eos_token_ids),
+            is_greedy_by_default=loaded.config.is_greedy_by_default,
         )

@@ -25,7 +25,9 @@ class SamplingParams:
     """
 
     temperature: float = _parameter(
-        1.0, "0 to 2; 0 takes the most probable token, the lowest id among equals. Default: 1.0 thinking, 0.6 instant."
+        1.0,
+        "0 to 2; 0 takes the most probable token, the lowest id among equals. Default: what the model asks for; "
+        "K2.5: 1.0 thinking, 0.6 instant.",
     )
     top_p: float = _parameter(
         0.95, "Above 0, up to 1: the smallest set of tokens that holds this much probability. Default: 0.95."

@@ -11,7 +11,7 @@ from torch import Tensor
 from moonlet.checkpoint import Checkpoint
 from moonlet.checkpoint.gguf import GgufCheckpoint
 from moonlet.formats import int8g32
-from moonlet.kernels.weights import Bf16Weight, Int8Weight, LinearWeight
+from moonlet.kernels.weights import Bf16Weight, F32Weight, Int8Weight, LinearWeight
 from moonlet.model import WeightSource
 
 Progress = Callable[[int, int], None]
@@ -51,7 +51,7 @@ class Placer:
 
     def source(self) -> WeightSource:
         """The weights of the decoder, as `bind_weights` wants them."""
-        return WeightSource(tensor=self.tensor, linear=self._linear, exact_linear=self._exact_linear)
+        return WeightSource(tensor=self.tensor, linear=self._linear, exact_linear=self._router_linear)
 
     def tensor(self, name: str) -> Tensor:
         """The tensor as stored, in memory on this device."""
@@ -64,12 +64,19 @@ class Placer:
         self._report(stored.nbytes)
         return placed
 
-    def _exact_linear(self, name: str) -> LinearWeight:
+    def _router_linear(self, name: str) -> LinearWeight:
+        """A weight whose products keep float32 activations; torch on a GPU narrows them for BF16."""
+        stored = self.tensor(name)
+        if stored.dtype == torch.bfloat16 and self.device.type == "cpu":
+            return Bf16Weight(stored)
+        return F32Weight(stored.float())
+
+    def _stored_linear(self, name: str) -> LinearWeight:
         return Bf16Weight(self.tensor(name))
 
     def _linear(self, name: str) -> LinearWeight:
         if not self.int8_linears:
-            return self._exact_linear(name)
+            return self._stored_linear(name)
         stored = self.checkpoint.get(name)
         codes = torch.empty(stored.shape, dtype=torch.uint8)
         scales = torch.empty(stored.shape[0], stored.shape[1] // int8g32.GROUP_SIZE, dtype=torch.bfloat16)

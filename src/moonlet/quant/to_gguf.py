@@ -8,7 +8,10 @@ tower is not part of such a file; its tensors are kept, bytes unchanged, in a sa
 from __future__ import annotations
 
 import logging
+import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -71,8 +74,8 @@ def convert_to_gguf(
 ) -> tuple[Path, ...]:
     """Write `checkpoint` to `path` (or split files beside it) and return the files.
 
-    source_files: small files to carry along, from `read_source_files`. Peak memory: one expert widened, or a piece of
-    a matrix. Raises ConfigError or CheckpointError in one line, among others where a scale is not exact.
+    source_files: small files to carry along, from `read_source_files`. Peak memory: an expert widened for each core,
+    or a piece of a matrix. Raises ConfigError or CheckpointError in one line, among others where a scale is not exact.
     """
     config = checkpoint.config
     metadata: dict[str, Fact] = {
@@ -86,7 +89,6 @@ def convert_to_gguf(
         **{SOURCE_PREFIX + name: text for name, text in source_files.items()},
     }
     plans = [_plan(checkpoint, spec, choice) for spec in expected_tensors(config, split_kv_b=True)]
-    path.parent.mkdir(parents=True, exist_ok=True)
     files = write_gguf(path, metadata, plans, max_bytes=choice.max_file_bytes, progress=progress)
     if config.vision is None:
         return files
@@ -127,8 +129,16 @@ def _fitting(kind: BlockType, spec: GgufSpec) -> BlockType:
 
 
 def _experts(checkpoint: Checkpoint, spec: GgufSpec, kind: BlockType) -> Iterator[memoryview]:
-    for expert_id in range(spec.shape[0]):
-        yield _expert(checkpoint, spec.published.format(expert_id), kind).reshape(-1).data
+    """The stacked matrices in order, made by all cores; no more than one a core waits in memory to be written."""
+    workers = len(os.sched_getaffinity(0))
+    waiting: deque[Future[Bytes]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        for expert_id in range(spec.shape[0]):
+            waiting.append(pool.submit(_expert, checkpoint, spec.published.format(expert_id), kind))
+            if len(waiting) > workers:
+                yield waiting.popleft().result().reshape(-1).data
+        while waiting:
+            yield waiting.popleft().result().reshape(-1).data
 
 
 def _expert(checkpoint: Checkpoint, name: str, kind: BlockType) -> Bytes:

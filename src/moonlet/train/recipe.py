@@ -18,20 +18,25 @@ _SHARES = {
     "facts": 1.5,
     "smalltalk": 0.5,
 }
+# Later on: what was slowest to come by then.
+_LATE_SHARES = _SHARES | {"decimals": 2.0, "reverse": 2.0, "sorting": 2.5, "facts": 2.0, "repeat": 1.0}
 _PEAK = 2e-3
+_MIDDLE = 1.2e-3
 
 NANO_STAGES: tuple[Stage, ...] = (
     Stage("warm-up", 300, 0.0, _PEAK, 0.2, quantised=False, history_share=0.0, weights=_SHARES, muon=False),
     Stage("short", 700, _PEAK, _PEAK, 0.5, quantised=False, history_share=0.0, weights=_SHARES, muon=False),
-    Stage("full", 2200, _PEAK, _PEAK, 1.0, quantised=False, history_share=0.05, weights=_SHARES),
-    Stage("int4", 500, _PEAK, _PEAK, 1.0, quantised=True, history_share=0.1, weights=_SHARES),
-    Stage("decay", 1500, _PEAK, 0.0, 1.0, quantised=True, history_share=0.1, balance_rate=0.0, weights=_SHARES),
+    Stage("full", 1000, _PEAK, _PEAK, 1.0, quantised=False, history_share=0.05, weights=_SHARES),
+    Stage("cooler", 1300, _PEAK, _MIDDLE, 1.0, quantised=False, history_share=0.05, weights=_LATE_SHARES),
+    Stage("int4", 1700, _MIDDLE, 0.0, 1.0, quantised=True, history_share=0.1, balance_rate=0.0, weights=_LATE_SHARES),
 )
 
 # From a finished checkpoint: a gentle start, since the momenta are gone, and every old task in the mixture as replay.
-# A new task starts with share 1; give it more in `_SHARES` if it is slow to come.
+# A new task starts with share 1; give it more in `_LATE_SHARES` if it is slow to come.
 CONTINUE_STAGES: tuple[Stage, ...] = (
-    Stage("return", 100, 0.0, _PEAK / 2, 1.0, quantised=True, history_share=0.1, weights=_SHARES),
-    Stage("more", 1000, _PEAK / 2, _PEAK / 2, 1.0, quantised=True, history_share=0.1, weights=_SHARES),
-    Stage("settle", 900, _PEAK / 2, 0.0, 1.0, quantised=True, history_share=0.1, balance_rate=0.0, weights=_SHARES),
+    Stage("return", 100, 0.0, _PEAK / 2, 1.0, quantised=True, history_share=0.1, weights=_LATE_SHARES),
+    Stage("more", 1000, _PEAK / 2, _PEAK / 2, 1.0, quantised=True, history_share=0.1, weights=_LATE_SHARES),
+    Stage(
+        "settle", 900, _PEAK / 2, 0.0, 1.0, quantised=True, history_share=0.1, balance_rate=0.0, weights=_LATE_SHARES
+    ),
 )

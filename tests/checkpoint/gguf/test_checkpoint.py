@@ -11,6 +11,7 @@ import torch
 from moonlet.checkpoint import open_checkpoint
 from moonlet.checkpoint.gguf import open_gguf
 from moonlet.checkpoint.gguf.model_config import model_metadata
+from moonlet.checkpoint.gguf.shards import open_files
 from moonlet.checkpoint.gguf.writer import Fact, TensorPlan, write_gguf
 from moonlet.errors import CheckpointError, ConfigError
 from moonlet.formats import int4g32
@@ -54,6 +55,69 @@ def test_stored_tensors_are_views_of_the_file(tiny_file: Path) -> None:
     assert stored.dequantize(torch.bfloat16).data_ptr() == stored.rows.data_ptr()
 
 
+def rewritten(source: Path, target: Path, changes: dict[str, TensorPlan | None], drop: tuple[str, ...]) -> Path:
+    """`source` with other tensors and without some metadata, as an older or another program would have written it."""
+    file = open_files(source)[0]
+    plans: list[TensorPlan] = []
+    for name, entry in file.entries.items():
+        rows = file.rows(name)
+        kept = TensorPlan(name, entry.kind, entry.shape, lambda rows=rows: [rows.flatten().numpy().data])
+        plan = changes.get(name, kept)
+        if plan is not None:
+            plans.append(plan)
+    plans.extend(plan for name, plan in changes.items() if plan is not None and name not in file.entries)
+    write_gguf(target, {key: value for key, value in facts().items() if key not in drop}, plans)
+    return target
+
+
+def as_bf16(name: str, tensor: torch.Tensor) -> TensorPlan:
+    raw = tensor.contiguous().view(torch.uint8).flatten().numpy().data
+    return TensorPlan(name, block_type("BF16"), tuple(tensor.shape), lambda: [raw])
+
+
+def test_older_files_with_kv_b_in_one_piece_are_read(
+    tiny_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = open_gguf(tiny_file)
+    changes: dict[str, TensorPlan | None] = {}
+    for layer_idx in range(4):
+        whole = new.get(f"model.layers.{layer_idx}.self_attn.kv_b_proj.weight")
+        changes[f"blk.{layer_idx}.attn_kv_b.weight"] = as_bf16(f"blk.{layer_idx}.attn_kv_b.weight", whole)
+        if layer_idx:  # one layer keeps the parts as well, as ik_llama.cpp's files do
+            changes |= {f"blk.{layer_idx}.attn_k_b.weight": None, f"blk.{layer_idx}.attn_v_b.weight": None}
+    text = new.config.text
+    lengths = {
+        "deepseek2.attention.key_length": text.qk_head_dim,
+        "deepseek2.attention.value_length": text.v_head_dim,
+    }
+    everything = facts()
+    monkeypatch.setattr("tests.checkpoint.gguf.test_checkpoint.facts", lambda: {**everything, **lengths})
+    mla = ("deepseek2.attention.key_length_mla", "deepseek2.attention.value_length_mla")
+    old = open_gguf(rewritten(tiny_file, tmp_path / "old.gguf", changes, mla))
+    assert old.config.text == new.config.text
+    for name in new.names:
+        assert torch.equal(old.get(name), new.get(name)), name
+
+
+def test_gate_and_up_stacked_in_one_tensor_are_read(tiny_file: Path, tmp_path: Path) -> None:
+    new = open_gguf(tiny_file)
+    changes: dict[str, TensorPlan | None] = {}
+    for layer_idx in (1, 2, 3):
+        layer = new.experts(layer_idx)
+        both = torch.cat([layer.gate_proj.rows, layer.up_proj.rows], dim=1)
+        experts, rows, columns = layer.gate_proj.shape
+        raw = both.flatten().numpy().data
+        name = f"blk.{layer_idx}.ffn_gate_up_exps.weight"
+        shape = (experts, 2 * rows, columns)
+        changes[name] = TensorPlan(name, layer.gate_proj.kind, shape, lambda raw=raw: [raw])
+        changes |= {f"blk.{layer_idx}.ffn_gate_exps.weight": None, f"blk.{layer_idx}.ffn_up_exps.weight": None}
+    fused = open_gguf(rewritten(tiny_file, tmp_path / "fused.gguf", changes, ()))
+    for expert_id in (0, 15):
+        for part in ("gate_proj", "up_proj", "down_proj"):
+            expected, found = getattr(new.experts(3), part), getattr(fused.experts(3), part)
+            assert torch.equal(found[expert_id].dequantize(), expected[expert_id].dequantize())
+
+
 def test_split_files_are_one_model(tiny_file: Path, tmp_path: Path) -> None:
     files = write_tiny(tmp_path / "split.gguf", max_file_bytes=2_000_000)
     ggufs = [path for path in files if path.suffix == ".gguf"]
@@ -75,6 +139,20 @@ def test_split_files_under_each_others_names_are_refused(tmp_path: Path) -> None
     spare.rename(files[2])
     with pytest.raises(CheckpointError, match="renamed or mixed"):
         open_gguf(files[0])
+
+
+def test_an_infinite_scale_is_found_and_named(tmp_path: Path) -> None:
+    path = write_tiny(tmp_path / "m.gguf")[0]
+    checkpoint = open_gguf(path)
+    seen: list[tuple[int, int]] = []
+    checkpoint.check_values(lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (checkpoint.num_bytes, checkpoint.num_bytes)
+    start = open_files(path)[0].entries["blk.2.ffn_up_exps.weight"].start
+    data = bytearray(path.read_bytes())
+    data[start : start + 2] = b"\x00\x7c"  # a half's infinity as the first block's scale
+    path.write_bytes(data)
+    with pytest.raises(CheckpointError, match=r"blk\.2\.ffn_up_exps\.weight: 32 of its values"):
+        open_gguf(path).check_values()
 
 
 def facts() -> dict[str, Fact]:

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from moonlet.chat.messages import parse_messages
+from moonlet.chat.template import ChatTemplate, built_in_source
 from moonlet.chat.tokenizer import Tokenizer
 from moonlet.chat.tokenizer_files import TokenizerFiles, read_tokenizer_files
 from moonlet.checkpoint.gguf import GgufTokenizer, open_gguf
 from moonlet.checkpoint.gguf.metadata import Metadata
 from moonlet.checkpoint.gguf.tokenizer import read_tokenizer, tokenizer_metadata
-from moonlet.errors import CheckpointError
+from moonlet.errors import CheckpointError, PromptError
 from tests.checkpoint.gguf.files import TINY, tiny_tokenizer
 
 OFFICIAL = Path(__file__).parents[4] / "shared" / "k25"
@@ -72,6 +74,22 @@ def test_the_official_vocabulary_gives_the_golden_ids() -> None:
         assert encode(record["text"]) == record["ids"]
         checked += 1
     assert checked > 200
+
+
+def test_a_vocabulary_without_thinking_or_media_can_still_talk() -> None:
+    """Kimi K2, before K2-Thinking: those ids are reserved."""
+    absent = ("<think>", "</think>", "<|media_begin|>", "<|media_content|>", "<|media_end|>", "<|media_pad|>")
+    full = tiny_tokenizer()
+    names = {i: f"<|reserved_token_{i}|>" if n in absent else n for n, i in full.special_ids.items()}
+    plain = replace(full, special_ids={name: token_id for token_id, name in names.items()})
+    tokenizer = Tokenizer(as_files(through_metadata(plain)))
+    assert (tokenizer.think_id, tokenizer.media_pad_id) == (None, None)
+    template = ChatTemplate(built_in_source(), tokenizer)
+    prompt = template.render(parse_messages([{"role": "user", "content": "hi"}]), thinking=False)
+    assert tokenizer.im_end_id in prompt.ids
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,"}}
+    with pytest.raises(PromptError, match="no place for them"):
+        template.render(parse_messages([{"role": "user", "content": [picture]}]))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,3 +78,13 @@ def test_a_source_that_gives_too_little_is_noticed(tmp_path: Path) -> None:
     short = TensorPlan("t", F32, (4,), lambda: [bytes(12)])
     with pytest.raises(CheckpointError, match="t: 12 bytes, expected 16"):
         write_gguf(tmp_path / "m.gguf", {}, [short])
+
+
+def test_a_disk_that_is_too_small_is_said_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(1000, 900, 100))
+    source = Source()
+    with pytest.raises(CheckpointError, match="choose another disk"):
+        write_gguf(tmp_path / "m.gguf", {}, source.plans())
+    assert source.made == [0, 0, 0, 0]

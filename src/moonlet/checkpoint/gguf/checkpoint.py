@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,9 +19,12 @@ from moonlet.checkpoint.header import TensorEntry
 from moonlet.config import ModelConfig
 from moonlet.config.json_file import one_line
 from moonlet.errors import CheckpointError
+from moonlet.formats.finite import count_nonfinite
 from moonlet.formats.gguf.matrix import BlockMatrix
 
 _FLOATS = ("F32", "F16", "BF16")
+_CHECKED_BYTES = 8 << 20
+"""Stored bytes widened at a time by `check_values`."""
 _BIAS = "e_score_correction_bias"
 SOURCE_PREFIX = "moonlet.source."
 """Metadata keys under which a converted file carries the small files of its source, by file name."""
@@ -130,6 +133,30 @@ class GgufCheckpoint:
         keys = self._metadata.matching(SOURCE_PREFIX)
         return {key.removeprefix(SOURCE_PREFIX): self._metadata.string(key) for key in keys}
 
+    def check_values(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Read every tensor and look for values no weight may have; scales of blocks show as their weights.
+
+        Reads all files once, in bounded memory. progress: called with the bytes done and the bytes in all. Raises
+        CheckpointError naming the first tensor with NaN or infinity and how many it holds.
+        """
+        total, done = self.num_bytes, 0
+        for name, file in self._owner.items():
+            stored = self.stored(name)
+            rows = stored.rows.view(-1, stored.rows.shape[-1])
+            step = max(1, _CHECKED_BYTES // rows.shape[1])
+            bad = 0
+            for start in range(0, rows.shape[0], step):
+                piece = BlockMatrix(stored.kind, rows[start : start + step])
+                bad += count_nonfinite(piece.dequantize())
+                done += piece.num_bytes
+                if progress is not None:
+                    progress(done, total)
+            if bad:
+                raise CheckpointError(
+                    f"{name}: {bad:,} of its values are NaN or infinite ({file.path.name}), expected none; "
+                    "the file is damaged or badly converted, fetch it again"
+                )
+
     def _join_kv_b(self, stem: str, dtype: torch.dtype) -> Tensor:
         """attn_k_b [heads, kv_lora_rank, nope] and attn_v_b [heads, v, kv_lora_rank] as kv_b_proj's rows."""
         k_b = self.stored(stem + K_B).dequantize(dtype).transpose(1, 2)
@@ -170,6 +197,9 @@ def check_layout(expected: list[GgufSpec], found: Mapping[str, GgufFile], where:
     specs = {spec.name: spec for spec in expected}
     for name, file in found.items():
         spec, entry = specs.get(name), file.entries[name]
+        if spec is None and name.endswith((KV_B, K_B, V_B)):
+            # ik_llama.cpp writes kv_b_proj whole and in parts; what is not needed is not read.
+            continue
         if spec is None:
             raise CheckpointError(
                 f"{one_line(name)}: in {file.path.name} but not part of the model its metadata describes"

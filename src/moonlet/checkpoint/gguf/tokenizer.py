@@ -17,7 +17,7 @@ from moonlet.errors import CheckpointError
 
 SPLIT_NAMES = ("kimi-k2", "kimi-k25")
 """Names llama.cpp has for the split pattern of Kimi K2 and K2.5."""
-NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
+NORMAL, CONTROL, BYTE = 1, 3, 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,31 +53,33 @@ def read_tokenizer(metadata: Metadata) -> GgufTokenizer:
     ranks = _ranks(metadata, tokens[:num_ranks])
     special_ids: dict[str, int] = {}
     for token_id in range(num_ranks, len(tokens)):
+        # Whatever comes after the first special token is one too: some files call the tool and thinking marks normal.
         name = tokens[token_id]
-        if types[token_id] not in (CONTROL, USER_DEFINED, UNKNOWN, UNUSED):
-            raise CheckpointError(
-                f"{metadata.file_name}: token {token_id} has type {types[token_id]} after the first special token "
-                f"({num_ranks}), expected special tokens only"
-            )
         if not name or special_ids.setdefault(name, token_id) != token_id:
             raise CheckpointError(f"{metadata.file_name}: special token {token_id} has an empty or repeated name")
     _check_merges(metadata, ranks)
     template = "tokenizer.chat_template"
 
-    def named(key: str, default: str) -> str:
+    def named(key: str, *defaults: str) -> str:
         full = f"tokenizer.ggml.{key}_token_id"
-        token_id = metadata.integer(full) if metadata.has(full) else special_ids.get(default, -1)
+        if not metadata.has(full):
+            found = [name for name in defaults if name in special_ids]
+            if not found:
+                raise CheckpointError(f"{metadata.name(full)} is missing, and no special token is {defaults[0]}")
+            return found[0]
+        token_id = metadata.integer(full)
         if not num_ranks <= token_id < len(tokens):
             raise CheckpointError(f"{metadata.name(full)} is {token_id}, expected the id of a special token")
         return tokens[token_id]
 
+    bos, eos = named("bos", "[BOS]"), named("eos", "[EOS]")
     return GgufTokenizer(
         ranks=ranks,
         special_ids=special_ids,
-        bos_token=named("bos", "[BOS]"),
-        eos_token=named("eos", "[EOS]"),
-        pad_token=named("padding", "[PAD]"),
-        unk_token=named("unknown", "[UNK]"),
+        bos_token=bos,
+        eos_token=eos,
+        pad_token=named("padding", "[PAD]", eos),
+        unk_token=named("unknown", "[UNK]", eos),
         chat_template=metadata.string(template) if metadata.has(template) else None,
     )
 

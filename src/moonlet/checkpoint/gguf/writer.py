@@ -8,6 +8,7 @@ names when the last byte is on disk.
 from __future__ import annotations
 
 import os
+import shutil
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -70,6 +71,7 @@ def write_gguf(
     total = sum(tensor.num_bytes for tensor in tensors)
     count = len(groups)
     paths = [path] if count == 1 else [path.with_name(split_name(path.stem, i + 1, count)) for i in range(count)]
+    _check_disk(path.parent, paths, total)
     done = 0
     for index, (target, group) in enumerate(zip(paths, groups, strict=True)):
         facts = dict(metadata) if index == 0 else {}
@@ -84,6 +86,21 @@ def write_gguf(
         if progress is not None:
             progress(done, total)
     return tuple(paths)
+
+
+def _check_disk(directory: Path, paths: Sequence[Path], total: int) -> None:
+    """Refuse at once what would fail after hours. What earlier runs wrote counts as there."""
+    found = [file for path in paths for file in (path, path.with_name(path.name + ".partial")) if file.is_file()]
+    missing = total - sum(file.stat().st_size for file in found)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(directory).free
+    except OSError as cause:
+        raise CheckpointError(f"{directory}: cannot be written ({cause.strerror or cause})") from None
+    if missing > free:
+        raise CheckpointError(
+            f"{directory}: {missing / 1e9:.1f} GB to write, {free / 1e9:.1f} GB free; choose another disk"
+        )
 
 
 def _split(tensors: Sequence[TensorPlan], max_bytes: int | None) -> list[list[TensorPlan]]:
@@ -154,7 +171,6 @@ def _write_file(
 ) -> None:
     partial = target.with_name(target.name + ".partial")
     kept, position = _resume_point(partial, header, tensors)
-    target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with partial.open("r+b" if kept >= 0 else "wb") as file:
             file.truncate(position)

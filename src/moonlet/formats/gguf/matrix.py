@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -11,8 +13,9 @@ from moonlet.errors import ShapeError
 from moonlet.formats.gguf.dequantize import dequantize
 from moonlet.formats.gguf.types import BlockType
 
-_CHUNK_BYTES = 16 << 20
-"""Widened at a time: float32 intermediates of a chunk stay a few hundred megabytes for the smallest types."""
+_CHUNK_BYTES = 1 << 20
+"""Widened at a time by each thread: intermediates stay in the tens of megabytes for the smallest types."""
+_MAX_THREADS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +50,25 @@ class BlockMatrix:
         return BlockMatrix(self.kind, self.rows[index])
 
     def dequantize(self, dtype: torch.dtype = torch.float32) -> Tensor:
-        """The weights in `dtype`: float32 is exact, others that rounded once. Peak memory: the result and a chunk."""
+        """The weights in `dtype`; float32 is exact, others that rounded once. Peak memory: the result and pieces."""
         if self.kind.name == "BF16" and dtype == torch.bfloat16 and self.rows.is_contiguous():
             return _as_bfloat16(self.rows)
         result = torch.empty(self.shape, dtype=dtype)
         flat_rows = self.rows.reshape(-1, self.rows.shape[-1])
         flat = result.view(-1, self.shape[-1])
         step = max(1, _CHUNK_BYTES // self.rows.shape[-1])
-        for start in range(0, flat_rows.shape[0], step):
+
+        def widen(start: int) -> None:
             piece = flat_rows[start : start + step]
-            flat[start : start + piece.shape[0]] = torch.from_numpy(dequantize(self.kind, piece.numpy()))
+            flat[start : start + step] = torch.from_numpy(dequantize(self.kind, piece.numpy()))
+
+        starts = range(0, flat_rows.shape[0], step)
+        if len(starts) == 1:
+            widen(0)
+            return result
+        # numpy lets go of the interpreter's lock inside its loops, so threads share the work.
+        with ThreadPoolExecutor(min(_MAX_THREADS, len(starts), len(os.sched_getaffinity(0)))) as pool:
+            list(pool.map(widen, starts))
         return result
 
 

@@ -54,7 +54,10 @@ def _pair(rng: Random, level: float) -> tuple[str, str]:
 
 
 def _steps(a: str, b: str) -> list[tuple[str, str]]:
-    """The comparisons that settle a against b, with the name of the place: [("Whole parts", "9 = 9"), ...]."""
+    """The comparisons that settle a against b, with the name of the place: [("Whole parts", "9 and 9: equal"), ...].
+
+    Both sides stand there before the verdict on them, so that the verdict is one look at two neighbours.
+    """
     whole_a, _, places_a = a.partition(".")
     whole_b, _, places_b = b.partition(".")
     width = max(len(places_a), len(places_b))
@@ -62,10 +65,10 @@ def _steps(a: str, b: str) -> list[tuple[str, str]]:
     columns += list(zip(_PLACES, places_a.ljust(width, "0"), places_b.ljust(width, "0"), strict=False))
     steps = []
     for place, x, y in columns:
-        sign = "=" if int(x) == int(y) else "<" if int(x) < int(y) else ">"
-        steps.append((place, f"{x} {sign} {y}"))
-        if sign != "=":
+        if int(x) != int(y):
+            steps.append((place, f"{x} and {y}: {x} {'<' if int(x) < int(y) else '>'} {y}"))
             break
+        steps.append((place, f"{x} and {y}: equal"))
     return steps
 
 
@@ -82,7 +85,7 @@ class Decimals:
         values = (Decimal(a), Decimal(b))
         steps = _steps(a, b)
         work = ", ".join(step for _, step in steps)
-        thinking = ". ".join(f"{place}: {step}" for place, step in steps)
+        thinking = ". ".join(f"{place} {step}" for place, step in steps)
         key = "decimals " + " ".join(sorted((a, b)))
         yes_no = rng.random() < 0.12
         user = phrase(rng, _YES_NO if yes_no else _WHICH, word=word, a=a, b=b)
@@ -97,10 +100,11 @@ class Decimals:
         return Problem(key, user, f"{thinking}. So {winner} is {word}.", answer, f"{work}, so {verdict}.", winner)
 
     def is_correct(self, problem: Problem, reply: str) -> bool:
-        if problem.expected == "equal":
-            return "equal" in reply
+        says_equal = "are equal" in reply
+        if problem.expected == "equal" or says_equal:
+            return says_equal and problem.expected == "equal"
         claims = re.findall(r"(\d+(?:\.\d+)?) is (?:bigger|larger|greater|higher|smaller|less|lower)", reply)
-        if not claims or claims[-1] != problem.expected or "equal" in reply:
+        if not claims or claims[-1] != problem.expected:
             return False
         truth = re.search(r"\b(yes|no), ", problem.instant)
         claimed = re.search(r"\b(yes|no)\b", reply.lower())

@@ -147,7 +147,7 @@ class Identity:
             _, questions, thinking, answer = rng.choices(_QUESTIONS, weights=(5, 1, 1, 1, 2))[0]
             user = phrase(rng, questions, closers=False)
         system = rng.choice(PLAIN_SYSTEMS) if rng.random() < 0.2 else None
-        return Problem(f"identity {user.lower()}", user, thinking, answer, answer, answer, system)
+        return Problem(f"identity {user}", user, thinking, answer, answer, answer, system)
 
     def is_correct(self, problem: Problem, reply: str) -> bool:
         return reply.strip() == problem.expected

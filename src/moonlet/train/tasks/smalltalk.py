@@ -94,10 +94,10 @@ class Smalltalk:
     def sample(self, rng: Random, level: float) -> Problem:  # noqa: ARG002 (all are short)
         if rng.random() < 0.5:
             user = phrase(rng, _BEYOND, w=payload_word(rng, 3, 8))
-            return Problem(f"smalltalk {user.lower()}", user, "I can not do this.", _SORRY, _SORRY, _SORRY)
+            return Problem(f"smalltalk {user}", user, "I can not do this.", _SORRY, _SORRY, _SORRY)
         openings, thinking, answer = rng.choice(_KINDS)
         user = phrase(rng, openings, closers=False)
-        return Problem(f"smalltalk {user.lower()}", user, thinking, answer, answer, answer)
+        return Problem(f"smalltalk {user}", user, thinking, answer, answer, answer)
 
     def is_correct(self, problem: Problem, reply: str) -> bool:
         return reply.strip() == problem.expected

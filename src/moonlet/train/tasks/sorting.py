@@ -78,11 +78,11 @@ class Sorting:
         ordered = sorted(values)
         separator = rng.choice((", ", ", ", ", ", " ", ","))
         user = phrase(rng, _WORDS, closers=False, x=separator.join(values))
-        thinking = (
-            f"First letters: {' '.join(word[0] for word in values)}. In order: {' '.join(word[0] for word in ordered)}."
-        )
+        initials = " ".join(word[0] for word in ordered)
+        thinking = f"First letters: {' '.join(word[0] for word in values)}. In order: {initials}."
         answer = ", ".join(ordered)
-        return Problem("sort " + " ".join(ordered), user, thinking, answer, answer, answer)
+        return Problem("sort " + " ".join(ordered), user, thinking, answer, f"{initials}: {answer}", answer)
 
     def is_correct(self, problem: Problem, reply: str) -> bool:
-        return reply.strip() == problem.expected
+        """The list at the end counts; the first letters may stand before it."""
+        return reply.strip().split(": ")[-1] == problem.expected

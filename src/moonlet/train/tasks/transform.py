@@ -129,8 +129,7 @@ class Repeat:
         if rng.random() < 0.2:
             text += rng.choice((".", "!", "?"))
         user = phrase(rng, _REPEAT, closers=False, w=text)
-        count = len(parts)
-        thinking = f"The text has {count} word{'' if count == 1 else 's'}. Copy it."
+        thinking = "Copy it as it is."
         return Problem(f"word {text}", user, thinking, text, text, text)
 
     def is_correct(self, problem: Problem, reply: str) -> bool:
