@@ -9,11 +9,15 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from moonlet.checkpoint.gguf import open_gguf
 from moonlet.checkpoint.gguf.writer import write_gguf
 from moonlet.cli.main import run
 from moonlet.config import EngineOptions
 from moonlet.engine.load import LoadedModel, load_model
+from moonlet.engine.placement import Placer
 from moonlet.errors import ConfigError
+from moonlet.kernels import block_formats
+from moonlet.kernels.weights import BlockWeight
 from moonlet.model import ForwardBatch
 from tests.checkpoint.gguf.files import TINY, write_tiny
 
@@ -54,13 +58,26 @@ def test_the_reference_path_gives_the_golden_logits_and_greedy_tokens(lossless: 
 
 
 def test_the_kernel_path_agrees_with_the_published_files(lossless: Path) -> None:
-    """Experts run in float32 here and over int8 groups there; attention and all else are the same kernels."""
-    options = EngineOptions(context_length=256, num_threads=1, activations="bf16")
+    """The same integers in another order, int8 activations and all; scales are the same numbers as halves."""
+    options = EngineOptions(context_length=256, num_threads=1)
     ids = EXPECTED["text.input_ids"]
     found = logits(load_model(lossless, options), ids)
     expected = logits(load_model(TINY, options), ids)
     assert (found - expected).abs().mean() < 0.03
     assert (found.argmax(-1) == expected.argmax(-1)).float().mean() > 0.9
+
+
+@pytest.mark.parametrize(("experts", "mean_error"), [("Q8_0", 0.05), ("Q4_K", 0.12)])
+def test_the_kernels_multiply_by_the_blocks_of_the_file(experts: str, mean_error: float, tmp_path: Path) -> None:
+    path = write_tiny(tmp_path / "tiny.gguf", experts=experts, others="Q8_0")[0]
+    model = load_model(path, EngineOptions(context_length=256, num_threads=1))
+    placer = Placer(open_gguf(path), torch.device("cpu"), int8_linears=False, block_formats=block_formats())
+    kept = placer.source().linear("model.layers.0.self_attn.o_proj.weight")
+    assert isinstance(kept, BlockWeight)
+    assert kept.block_format == "Q8_0"
+    reference = load_model(path, EngineOptions(reference=True, context_length=256, num_threads=1))
+    difference = (logits(model, EXPECTED["text.input_ids"]) - logits(reference, EXPECTED["text.input_ids"])).abs()
+    assert difference.mean() < mean_error, (difference.max(), difference.mean())
 
 
 @pytest.mark.parametrize(("experts", "mean_error"), [("Q8_0", 1e-4), ("Q4_K", 0.08)])

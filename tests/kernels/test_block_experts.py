@@ -20,8 +20,7 @@ MIXES = [("Q2_K", "IQ2_XXS", "Q3_K"), ("Q4_0", "Q4_0", "Q8_0"), ("IQ1_S", "TQ1_0
 
 
 def _stack(name: str, num_experts: int, num_rows: int, num_inputs: int) -> Tensor:
-    stack = torch.stack([random_blocks(name, num_rows, num_inputs, seed) for seed in range(num_experts)])
-    return stack
+    return torch.stack([random_blocks(name, num_rows, num_inputs, seed) for seed in range(num_experts)])
 
 
 def _layer(names: tuple[str, str, str], num_experts: int, D: int, F: int) -> tuple[list[Tensor], BlockExpertsLayer]:  # noqa: N803
@@ -99,8 +98,8 @@ def test_wrong_shapes_are_named(fast_rt: Runtime) -> None:
     with pytest.raises(ShapeError, match="down: rows of 32 weights, expected a multiple of 256 in Q2_K"):
         BlockExpertsLayer(gate, "Q4_0", up, "Q4_0", down, "Q2_K")
     ids, weights = random_routing(3, num_experts=2, top_k=1)
+    bad = torch.tensor([[0], [2], [1]], dtype=torch.int32)
     with pytest.raises(ShapeError, match=r"topk_ids\[1\]\[0\] is 2, expected 0 to 1"):
-        bad = torch.tensor([[0], [2], [1]], dtype=torch.int32)
         block_experts_forward(fast_rt, layer, _inputs(3, 64), bad, weights)
     with pytest.raises(ShapeError, match=r"x: shape \[3, 32\], expected \[T=3, D=64\]"):
         block_experts_forward(fast_rt, layer, _inputs(3, 32), ids, weights)

@@ -20,8 +20,17 @@ from moonlet.config import EngineOptions, ModelConfig
 from moonlet.engine.placement import Placer, Progress, is_routed_expert
 from moonlet.engine.source import open_source
 from moonlet.errors import OptionError
-from moonlet.experts import Bf16Experts, BlockExperts, CpuExperts, TorchExperts, bind_experts, move_layers
-from moonlet.kernels import Runtime
+from moonlet.experts import (
+    Bf16Experts,
+    BlockExperts,
+    CpuBlockExperts,
+    CpuExperts,
+    TorchExperts,
+    bind_experts,
+    have_kernels,
+    move_layers,
+)
+from moonlet.kernels import Runtime, block_formats
 from moonlet.kernels.ops import AttentionForm, CpuOps, Ops, TorchOps
 from moonlet.model import Decoder, ExpertBackend, ForwardBatch, bind_weights
 from moonlet.model.machine import available_memory_bytes
@@ -91,12 +100,15 @@ def load_model(
     source = open_source(directory)
     checkpoint = source.checkpoint
     device = _device(options)
-    plan = plan_memory(checkpoint.config, options, _available_bytes(device), _expert_bytes(checkpoint))
+    # Blocks of a GGUF file are multiplied by as they are where the kernels run; elsewhere they are widened.
+    kept = block_formats() if device.type == "cpu" and not options.reference else frozenset[str]()
+    placer = Placer(checkpoint, device, int8_linears=options.dense == "int8", block_formats=kept, progress=progress)
+    stored = (_expert_bytes(checkpoint), placer.total_bytes if isinstance(checkpoint, GgufCheckpoint) else None)
+    plan = plan_memory(checkpoint.config, options, _available_bytes(device), *stored)
     if on_plan is not None:
         on_plan(plan)
 
     ops = _operations(options, device)
-    placer = Placer(checkpoint, device, int8_linears=options.dense == "int8", progress=progress)
     with torch.inference_mode():
         weights = bind_weights(checkpoint.config, placer.source())
         experts = _experts(checkpoint, options, ops, device)
@@ -152,7 +164,10 @@ def _experts(
     config = checkpoint.config
     if isinstance(checkpoint, GgufCheckpoint):
         moe_layers = [i for i in range(config.text.num_hidden_layers) if config.text.is_moe_layer(i)]
-        return BlockExperts({i: checkpoint.experts(i) for i in moe_layers}, torch.float32)
+        layers_of_blocks = {i: checkpoint.experts(i) for i in moe_layers}
+        if options.reference or not all(have_kernels(layer) for layer in layers_of_blocks.values()):
+            return BlockExperts(layers_of_blocks, torch.float32)
+        return CpuBlockExperts(_runtime(ops, options), layers_of_blocks)
     if config.quantization is None:
         return Bf16Experts(config, lambda name: checkpoint.get(name).to(device), ops)
     layers = bind_experts(config, checkpoint.get)
@@ -160,8 +175,12 @@ def _experts(
         return TorchExperts(layers, torch.float32)
     if device.type == "cuda" and _fit_on_gpu(checkpoint, device):
         return TorchExperts(move_layers(layers, device), torch.bfloat16)
-    rt = ops.rt if isinstance(ops, CpuOps) else Runtime(options.num_threads, options.isa)
-    return CpuExperts(rt, layers, cast(Literal["int8", "bf16"], options.activations))
+    return CpuExperts(_runtime(ops, options), layers, cast(Literal["int8", "bf16"], options.activations))
+
+
+def _runtime(ops: Ops, options: EngineOptions) -> Runtime:
+    """That of the operations; one for the experts alone where those run elsewhere."""
+    return ops.rt if isinstance(ops, CpuOps) else Runtime(options.num_threads, options.isa)
 
 
 GPU_RESERVE_BYTES = 4 << 30

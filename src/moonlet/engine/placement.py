@@ -11,11 +11,15 @@ from torch import Tensor
 from moonlet.checkpoint import Checkpoint
 from moonlet.checkpoint.gguf import GgufCheckpoint
 from moonlet.formats import int8g32
-from moonlet.kernels.weights import Bf16Weight, F32Weight, Int8Weight, LinearWeight
+from moonlet.formats.gguf.matrix import BlockMatrix
+from moonlet.kernels.weights import Bf16Weight, BlockWeight, F32Weight, Int8Weight, LinearWeight
 from moonlet.model import WeightSource
 
 Progress = Callable[[int, int], None]
 """Called with the bytes of non-expert weights in place and the bytes in all."""
+
+ALWAYS_WIDENED = ("embed_tokens.weight", "kv_b_proj.weight", "mlp.gate.weight")
+"""Matrices that are not multiplied as linear layers, or never lowered: BF16 whatever a file holds."""
 
 ROWS_AT_ONCE = 4096
 """Rows made INT8 at a time: widening to float32 for the rounding must not double a large matrix in memory."""
@@ -36,18 +40,25 @@ class Placer:
     """Takes tensors out of a checkpoint one at a time and reports how far it is.
 
     device: where the tensors are used.  int8_linears: whether linear layers are rounded to INT8 on the way.
+    block_formats: formats that linear layers may keep from a GGUF file, as stored; INT8 is for the others.
     """
 
     checkpoint: Checkpoint | GgufCheckpoint
     device: torch.device
     int8_linears: bool
+    block_formats: frozenset[str] = frozenset()
     progress: Progress | None = None
     _done_bytes: int = field(default=0, init=False)
     _total_bytes: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         names = (n for n in self.checkpoint.names if is_language_model(n) and not is_routed_expert(n))
-        self._total_bytes = sum(self.checkpoint.entry(name).num_bytes for name in names)
+        self._total_bytes = sum(self._num_bytes(name) for name in names)
+
+    @property
+    def total_bytes(self) -> int:
+        """What all weights take once placed, before any is made INT8."""
+        return self._total_bytes
 
     def source(self) -> WeightSource:
         """The weights of the decoder, as `bind_weights` wants them."""
@@ -74,7 +85,23 @@ class Placer:
     def _stored_linear(self, name: str) -> LinearWeight:
         return Bf16Weight(self.tensor(name))
 
+    def _blocks(self, name: str) -> BlockMatrix | None:
+        """The matrix in the blocks of its file, if it is multiplied by as stored."""
+        if not self.block_formats or not isinstance(self.checkpoint, GgufCheckpoint) or name.endswith(ALWAYS_WIDENED):
+            return None
+        stored = self.checkpoint.linear_blocks(name)
+        return stored if stored is not None and stored.kind.name in self.block_formats else None
+
+    def _num_bytes(self, name: str) -> int:
+        blocks = self._blocks(name)
+        return self.checkpoint.entry(name).num_bytes if blocks is None else blocks.num_bytes
+
     def _linear(self, name: str) -> LinearWeight:
+        blocks = self._blocks(name)
+        if blocks is not None:
+            _read_pages(blocks.rows)
+            self._report(blocks.num_bytes)
+            return BlockWeight(blocks.rows, blocks.kind.name)
         if not self.int8_linears:
             return self._stored_linear(name)
         stored = self.checkpoint.get(name)

@@ -53,10 +53,12 @@ def plan_memory(
     options: EngineOptions,
     available_bytes: int | None = None,
     expert_bytes: int | None = None,
+    non_expert_bytes: int | None = None,
 ) -> MemoryPlan:
     """Plan for a device that can give this process `available_bytes`; what it can give now if None.
 
-    expert_bytes: of the routed experts as stored; what the config implies if None.
+    expert_bytes, non_expert_bytes: of the routed experts as stored and of the other weights as used; what the config
+    implies if None.
 
     A context that was asked for is kept; otherwise it is the model's own limit, less where that does not fit. Where
     not everything fits, experts in memory matter more than context nobody asked for: the cache then gets an eighth
@@ -70,7 +72,7 @@ def plan_memory(
         available_bytes = available_device_bytes(options.device)
     workspace = _workspace_bytes(config, options.chunk_size)
     # The vision part is mapped, and costs nothing until a picture is read.
-    non_expert = sizes.non_expert - sizes.vision
+    non_expert = sizes.non_expert - sizes.vision if non_expert_bytes is None else non_expert_bytes
     fixed = non_expert + workspace
     left = available_bytes - fixed
     if left < PAGE_TOKENS * per_token:

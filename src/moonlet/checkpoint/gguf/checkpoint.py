@@ -128,6 +128,19 @@ class GgufCheckpoint:
             return self._join_kv_b(spec.name.removesuffix(KV_B), wanted)
         return self.stored(spec.name).dequantize(wanted)
 
+    def linear_blocks(self, name: str) -> BlockMatrix | None:
+        """The matrix published as `name` in the blocks of the file, or None where it is no matrix of its own there.
+
+        None too for plain floats. Raises CheckpointError for a name the model does not have.
+        """
+        spec = self._published.get(name)
+        if spec is None:
+            raise CheckpointError(f"{one_line(name)}: not in {self.files[0].name}")
+        if spec.name not in self._owner or spec.role != "matrix":
+            return None
+        stored = self.stored(spec.name)
+        return None if stored.kind.expand is None or stored.shape != tuple(spec.shape) else stored
+
     def source_files(self) -> Mapping[str, str]:
         """The small files of the source (config.json and others) that `moonlet convert` put into the file."""
         keys = self._metadata.matching(SOURCE_PREFIX)
