@@ -3,6 +3,7 @@
 #include "blocks/activations_lanes.h"
 #include "blocks/gemv_avx512.h"
 #include "blocks/kinds.h"
+#include "blocks/readers_iq_avx512.h"
 #include "blocks/readers_k_avx512.h"
 
 namespace moonlet::avx512 {

@@ -32,8 +32,7 @@ static inline void multiply_tokens(const Read& read, const BlockTask& task, floa
     const int64_t spans = num_spans(task.num_inputs);
     int64_t t = 0;
     for (; t + kMaxTokens <= task.num_tokens; t += kMaxTokens) {
-        multiply_row<kind, zero_shift, kMaxTokens>(read, spans, task.records + t, y + t * task.y_stride,
-                                                   task.y_stride);
+        multiply_row<kind, zero_shift, kMaxTokens>(read, spans, task.records + t, y + t * task.y_stride, task.y_stride);
     }
     if (t + 2 <= task.num_tokens) {
         multiply_row<kind, zero_shift, 2>(read, spans, task.records + t, y + t * task.y_stride, task.y_stride);

@@ -82,10 +82,8 @@ static inline __m512 high_halves(__m512i dwords) { return low_halves(_mm512_srli
 static inline __m512 heads_of_18(const uint8_t* blocks) {
     const __m512i order = _mm512_set_epi16(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,  //
                                            63, 27, 63, 27, 54, 18, 54, 18, 45, 9, 45, 9, 36, 0, 36, 0);
-    const __m512i low =
-        _mm512_maskz_permutex2var_epi16(0x3333, load512(blocks), order, load512(blocks + 64));
-    const __m512i high =
-        _mm512_maskz_permutex2var_epi16(0xcccc, load512(blocks + 144), order, load512(blocks + 208));
+    const __m512i low = _mm512_maskz_permutex2var_epi16(0x3333, load512(blocks), order, load512(blocks + 64));
+    const __m512i high = _mm512_maskz_permutex2var_epi16(0xcccc, load512(blocks + 144), order, load512(blocks + 208));
     return _mm512_cvtph_ps(_mm512_castsi512_si256(_mm512_or_si512(low, high)));
 }
 
@@ -102,15 +100,13 @@ struct Reader<Q8_0> {
         __m512i heads = _mm512_setzero_si512();
         for (int b = 0; b < 4; ++b) {
             const uint8_t* from = blocks + b * 4 * 34;
-            const __m512i g01 =
-                _mm512_inserti64x4(_mm512_castsi256_si512(load256(from + 2)), load256(from + 36), 1);
-            const __m512i g23 =
-                _mm512_inserti64x4(_mm512_castsi256_si512(load256(from + 70)), load256(from + 104), 1);
+            const __m512i g01 = _mm512_inserti64x4(_mm512_castsi256_si512(load256(from + 2)), load256(from + 36), 1);
+            const __m512i g23 = _mm512_inserti64x4(_mm512_castsi256_si512(load256(from + 70)), load256(from + 104), 1);
             out.codes[2 * b] = _mm512_xor_si512(_mm512_shuffle_i64x2(g01, g23, 0x88), top);
             out.codes[2 * b + 1] = _mm512_xor_si512(_mm512_shuffle_i64x2(g01, g23, 0xdd), top);
             const auto lanes = static_cast<__mmask32>(0x1111 << b);
-            heads = _mm512_or_si512(
-                heads, _mm512_maskz_permutex2var_epi16(lanes, load512(from), order, load512(from + 64)));
+            heads = _mm512_or_si512(heads,
+                                    _mm512_maskz_permutex2var_epi16(lanes, load512(from), order, load512(from + 64)));
         }
         out.d = _mm512_cvtph_ps(_mm512_castsi512_si256(heads));
         return out;
@@ -152,8 +148,7 @@ struct Reader<Q4_1> {
 };
 
 // Nibbles with fifth bits: 16 bits of each of four blocks for first halves, 16 for second ones.
-static inline void five_bits(const uint8_t* high, const uint8_t* low, int64_t stride, __m512i& first,
-                             __m512i& second) {
+static inline void five_bits(const uint8_t* high, const uint8_t* low, int64_t stride, __m512i& first, __m512i& second) {
     uint64_t first_bits = 0, second_bits = 0;
     for (int p = 0; p < 4; ++p) {
         first_bits |= static_cast<uint64_t>(read_u16(high + p * stride)) << (16 * p);

@@ -228,8 +228,7 @@ struct Reader<TQ1_0> {
             out.codes[4 * i] = digits(_mm512_broadcast_i32x4(bytes0), low);
             out.codes[4 * i + 1] = digits(_mm512_broadcast_i32x4(bytes1), low);
             out.codes[4 * i + 2] = digits(_mm512_inserti32x4(others, bytes0, 0), first);
-            out.codes[4 * i + 3] =
-                digits(_mm512_inserti32x4(_mm512_inserti32x4(others, bytes1, 0), last, 3), second);
+            out.codes[4 * i + 3] = digits(_mm512_inserti32x4(_mm512_inserti32x4(others, bytes1, 0), last, 3), second);
         }
         out.d = load_factors(blocks + 52, blocks + 106);
         return out;

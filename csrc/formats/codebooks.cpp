@@ -316,13 +316,13 @@ constexpr uint16_t kPackedIq1[2048] = {
 };
 
 // The levels that `packed` names, one a byte.
-template <class Word, int kSize>
-constexpr Codebook<Word, kSize> unpack(const uint16_t (&packed)[kSize], const uint8_t (&levels)[16]) {
+template <class Word, int kSize, class Level>
+constexpr Codebook<Word, kSize> unpack(const uint16_t (&packed)[kSize], const Level (&levels)[16]) {
     constexpr int kCount = static_cast<int>(sizeof(Word)), kBits = 16 / kCount;
     Codebook<Word, kSize> book{};
     for (int entry = 0; entry < kSize; ++entry) {
         for (int i = 0; i < kCount; ++i) {
-            const Word level = levels[packed[entry] >> (kBits * i) & ((1 << kBits) - 1)];
+            const auto level = static_cast<Word>(levels[packed[entry] >> (kBits * i) & ((1 << kBits) - 1)]);
             book.words[entry] |= level << (8 * i);
         }
     }
@@ -352,12 +352,22 @@ constexpr Codebook<uint64_t, 128> parity_sign_masks() {
 }
 
 constexpr uint8_t kIq2Levels[16] = {8, 25, 43};
-constexpr uint8_t kIq3XxsLevels[16] = {4, 12, 20, 28, 36, 44, 52, 62};
-constexpr uint8_t kIq3SLevels[16] = {1, 3, 5, 7, 9, 11, 13, 15};
 constexpr uint8_t kIq1Levels[16] = {128 - 8, 128, 128 + 8};
+
+template <int kSize>
+constexpr Codebook<uint16_t, kSize> as_packed(const uint16_t (&packed)[kSize]) {
+    Codebook<uint16_t, kSize> book{};
+    for (int i = 0; i < kSize; ++i) book.words[i] = packed[i];
+    return book;
+}
 
 }  // namespace
 
+constexpr int8_t kIq3XxsLevels[16] = {4, 12, 20, 28, 36, 44, 52, 62};
+constexpr int8_t kIq3SLevels[16] = {1, 3, 5, 7, 9, 11, 13, 15};
+
+constinit const Codebook<uint16_t, 256> kIq3XxsNumbers = as_packed(kPackedIq3Xxs);
+constinit const Codebook<uint16_t, 512> kIq3SNumbers = as_packed(kPackedIq3S);
 constinit const Codebook<uint64_t, 256> kIq2XxsGrid = unpack<uint64_t>(kPackedIq2Xxs, kIq2Levels);
 constinit const Codebook<uint64_t, 512> kIq2XsGrid = unpack<uint64_t>(kPackedIq2Xs, kIq2Levels);
 constinit const Codebook<uint64_t, 1024> kIq2SGrid = unpack<uint64_t>(kPackedIq2S, kIq2Levels);

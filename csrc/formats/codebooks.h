@@ -19,6 +19,11 @@ extern const Codebook<uint64_t, 512> kIq2XsGrid;
 extern const Codebook<uint64_t, 1024> kIq2SGrid;
 extern const Codebook<uint32_t, 256> kIq3XxsGrid;
 extern const Codebook<uint32_t, 512> kIq3SGrid;
+// The same as numbers of levels, 4 bits each, with the levels.
+extern const Codebook<uint16_t, 256> kIq3XxsNumbers;
+extern const Codebook<uint16_t, 512> kIq3SNumbers;
+extern const int8_t kIq3XxsLevels[16];
+extern const int8_t kIq3SLevels[16];
 // Eight times -1, 0 or 1, plus 128.
 extern const Codebook<uint64_t, 2048> kIq1Grid;
 

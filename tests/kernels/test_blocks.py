@@ -35,7 +35,7 @@ def test_expanded_weights_are_the_reference_bit_for_bit(rt: Runtime, name: str) 
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("num_tokens", [1, 2, 3, 7, 33, 130])
 def test_every_level_equals_scalar_bit_for_bit(rt: Runtime, scalar_rt: Runtime, name: str, num_tokens: int) -> None:
-    for num_outputs, wanted in ((37, 1200), (3, 32), (65, 512)):
+    for num_outputs, wanted in ((37, 1200), (3, 32)) if num_tokens < 130 else ((65, 512),):
         num_inputs = whole_blocks(name, wanted)
         blocks = random_blocks(name, num_outputs, num_inputs)
         x = _inputs(num_tokens, num_inputs)
