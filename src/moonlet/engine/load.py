@@ -71,7 +71,7 @@ class LoadedModel:
         before = torch.get_num_threads()
         torch.set_num_threads(self.torch_threads)
         try:
-            return self.decoder.forward(batch, cache).cpu()
+            return self.decoder.forward(batch.to(self.device), cache).cpu()
         finally:
             torch.set_num_threads(before)
 
@@ -154,6 +154,8 @@ def _experts(
         moe_layers = [i for i in range(config.text.num_hidden_layers) if config.text.is_moe_layer(i)]
         return BlockExperts({i: checkpoint.experts(i) for i in moe_layers}, torch.float32)
     if config.quantization is None:
+        if device.type == "cuda" and not _fit_on_gpu(checkpoint, device):
+            raise OptionError("device is 'cuda', but the unquantised experts do not fit on the GPU; use --device cpu")
         return Bf16Experts(config, lambda name: checkpoint.get(name).to(device), ops)
     layers = bind_experts(config, checkpoint.get)
     if options.reference:
