@@ -34,6 +34,7 @@ _LAST_SHARES = {
     "facts": 5.0,
     "smalltalk": 0.5,
 }
+_FINISH_SHARES = _LAST_SHARES | {"sums": 2.5, "reverse": 2.0, "sorting": 4.5, "facts": 7.0, "identity": 0.8}
 _PEAK = 2e-3
 _MIDDLE = 1.2e-3
 
@@ -47,6 +48,8 @@ NANO_STAGES: tuple[Stage, ...] = (
     ),
     Stage("focus", 378, _MIDDLE, _MIDDLE, 1.0, quantised=False, history_share=0.05, weights=_LAST_SHARES),
     Stage("int4", 1700, _MIDDLE, 0.0, 1.0, quantised=True, history_share=0.1, balance_rate=0.0, weights=_LAST_SHARES),
+    Stage("again", 60, 0.0, 7e-4, 1.0, quantised=True, history_share=0.1, balance_rate=0.0, weights=_FINISH_SHARES),
+    Stage("finish", 840, 7e-4, 0.0, 1.0, quantised=True, history_share=0.1, balance_rate=0.0, weights=_FINISH_SHARES),
 )
 
 # From a finished checkpoint: a gentle start, since the momenta are gone, and every old task in the mixture as replay.
