@@ -118,3 +118,16 @@ def test_a_pipe_whose_reader_left_gives_no_traceback() -> None:
 def test_the_module_runs_as_the_command() -> None:
     done = subprocess.run([sys.executable, "-m", "moonlet", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("moonlet, version ")
+
+
+def test_too_little_memory_is_said_before_loading(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from moonlet.engine import load, placement
+
+    monkeypatch.setattr(load, "available_memory_bytes", lambda: 1 << 20)
+    monkeypatch.setattr(placement.Placer, "tensor", None)  # nothing may be loaded
+    assert frame.run(["chat", "--model", str(TINY), "--prompt", "hello"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "0.0 GB available" in line
+    assert "use a machine with more memory" in line

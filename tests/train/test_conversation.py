@@ -35,7 +35,7 @@ def test_prompts_are_what_the_chat_template_makes_of_them(
         messages: list[dict[str, Any]] = []
         if conversation.system is not None:
             messages.append({"role": "system", "content": conversation.system})
-        for exchange in conversation.history:
+        for exchange in conversation.exchanges:
             messages.append({"role": "user", "content": exchange.user})
             messages.append({"role": "assistant", "content": exchange.reply})
         messages.append({"role": "user", "content": conversation.problem.user})

@@ -61,7 +61,7 @@ def test_stages_follow_each_other(stages: tuple[Stage, ...]) -> None:
 def test_a_recipe_names_real_tasks_and_ends_in_int4_at_rest(recipe: tuple[Stage, ...]) -> None:
     names = {task.name for task in TASKS}
     for before, after in itertools.pairwise(recipe):
-        assert before.lr_end == after.lr_start
+        assert after.lr_start <= 1.2 * before.lr_end  # no jolt
     for stage in recipe:
         assert set(stage.weights) <= names
     assert recipe[-1].lr_end == 0.0

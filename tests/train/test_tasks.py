@@ -108,7 +108,19 @@ def test_letter_checker_reads_the_last_count() -> None:
     assert not Letters().is_correct(problem, "s t r1 a w b e r2 r y: there are 2.")
 
 
-def test_a_fact_has_one_answer_in_its_text() -> None:
+def test_a_fact_is_told_once_and_before_it_is_asked_for() -> None:
     for problem in problems(Facts()):
         told = problem.thinking.removeprefix("The text says: ")
-        assert problem.user.count(told) == 1, problem
+        first_message = problem.lead[0][0] if problem.lead else problem.user
+        assert first_message.count(told) == 1, problem
+
+
+def test_follow_up_questions_stay_on_their_side_of_the_split() -> None:
+    rng = Random(11)
+    for split in Split:
+        leads = [draw(Facts(), rng, split).lead for _ in range(200)]
+        assert any(leads)
+    for problem in problems(Facts()):
+        for _, reply in problem.lead:
+            assert reply[0].isupper() or reply[0].isdigit()
+            assert reply.endswith(".")

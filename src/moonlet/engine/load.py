@@ -80,7 +80,7 @@ class LoadedModel:
         before = torch.get_num_threads()
         torch.set_num_threads(self.torch_threads)
         try:
-            return self.decoder.forward(batch, cache).cpu()
+            return self.decoder.forward(batch.to(self.device), cache).cpu()
         finally:
             torch.set_num_threads(before)
 
@@ -169,6 +169,8 @@ def _experts(
             return BlockExperts(layers_of_blocks, torch.float32)
         return CpuBlockExperts(_runtime(ops, options), layers_of_blocks)
     if config.quantization is None:
+        if device.type == "cuda" and not _fit_on_gpu(checkpoint, device):
+            raise OptionError("device is 'cuda', but the unquantised experts do not fit on the GPU; use --device cpu")
         return Bf16Experts(config, lambda name: checkpoint.get(name).to(device), ops)
     layers = bind_experts(config, checkpoint.get)
     if options.reference:

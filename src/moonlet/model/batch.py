@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
+import torch
 from torch import Tensor
 
 
@@ -30,3 +31,8 @@ class ForwardBatch:
     seq_idx: Tensor
     context_lens: Tensor
     logits_rows: Tensor
+
+    def to(self, device: torch.device) -> ForwardBatch:
+        """The same batch with every tensor on `device`."""
+        moved = [getattr(self, tensor.name).to(device) for tensor in fields(self)]
+        return ForwardBatch(*moved)

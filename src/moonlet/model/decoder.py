@@ -74,5 +74,5 @@ class Decoder:
 
         if observer is not None:
             observer.on_hidden(config.num_hidden_layers, hidden_states)
-        rows = hidden_states[batch.logits_rows.to(hidden_states.device)]
+        rows = hidden_states[batch.logits_rows]
         return ops.linear(ops.rms_norm(rows, self._weights.norm, config.rms_norm_eps), self._weights.lm_head)

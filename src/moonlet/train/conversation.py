@@ -27,6 +27,11 @@ class Conversation:
     history: tuple[Exchange, ...] = ()
 
     @property
+    def exchanges(self) -> tuple[Exchange, ...]:
+        """All that was said before the problem's own question."""
+        return self.history + tuple(Exchange(user, reply) for user, reply in self.problem.lead)
+
+    @property
     def system(self) -> str | None:
         return self.problem.system
 
@@ -79,7 +84,7 @@ def _rendered(vocabulary: Vocabulary, conversation: Conversation) -> tuple[list[
     assistant_open = [special("<|im_assistant|>"), *encode("assistant"), middle, special("<think>")]
     if conversation.system is not None:
         add([special("<|im_system|>"), *encode("system"), middle, *encode(conversation.system), end])
-    for exchange in conversation.history:
+    for exchange in conversation.exchanges:
         add([*user_open, *encode(exchange.user), end, *assistant_open, special("</think>")])
         add([*encode(exchange.reply), end], learn=not conversation.thinks)
     add([*user_open, *encode(conversation.problem.user), end, *assistant_open])
@@ -98,7 +103,7 @@ def draw_conversation(
     history: list[Exchange] = []
     while rng.random() < history_share and len(history) < 3:
         earlier = draw(rng.choices(tasks, weights)[0], rng, split, level)
-        if earlier.system is None:
+        if earlier.system is None and not earlier.lead:
             history.append(Exchange(earlier.user, earlier.answer if thinks else earlier.instant))
     if problem.system is None and task.name != "identity" and rng.random() < 0.1:
         problem = replace(problem, system=other_system(rng))

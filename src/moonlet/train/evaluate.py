@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from functools import lru_cache
+from multiprocessing import get_context
 from pathlib import Path
 from random import Random
 
-from moonlet.config import EngineOptions
+from moonlet.config import EngineOptions, load_model_config
 from moonlet.engine import LLM
 from moonlet.train.answer import Answerer, EngineAnswerer
 from moonlet.train.conversation import Conversation
@@ -30,6 +34,18 @@ def held_out(task: Task, mode: str, thinks: bool, options: EvaluateOptions) -> l
     return list(chosen.values())
 
 
+def measure(answerer: Answerer, task: Task, mode: str, thinks: bool, options: EvaluateOptions) -> Score:
+    """The score of one task in one mode."""
+    conversations = held_out(task, mode, thinks, options)
+    replies = answerer.answers(conversations, options.max_tokens)
+    misses = tuple(
+        Miss(conversation, reply)
+        for conversation, reply in zip(conversations, replies, strict=True)
+        if reply is None or not task.is_correct(conversation.problem, reply)
+    )
+    return Score(task.name, mode, len(conversations), misses)
+
+
 def evaluate(
     answerer: Answerer,
     options: EvaluateOptions,
@@ -40,14 +56,7 @@ def evaluate(
     scores = []
     for task in tasks:
         for mode, thinks in MODES:
-            conversations = held_out(task, mode, thinks, options)
-            replies = answerer.answers(conversations, options.max_tokens)
-            misses = tuple(
-                Miss(conversation, reply)
-                for conversation, reply in zip(conversations, replies, strict=True)
-                if reply is None or not task.is_correct(conversation.problem, reply)
-            )
-            scores.append(Score(task.name, mode, len(conversations), misses))
+            scores.append(measure(answerer, task, mode, thinks, options))
             if on_score is not None:
                 on_score(scores[-1])
     return ScoreTable(tuple(scores))
@@ -61,6 +70,31 @@ def evaluate_checkpoint(
 ) -> ScoreTable:
     """Measure a checkpoint in the published format through the real engine, greedily.
 
+    The tasks are shared out over `options.processes`, one kernel thread each: a model this small gains nothing from
+    more, and the engine's replies do not depend on the number of threads.
     Raises what loading it raises: ConfigError, CheckpointError, OutOfMemoryError.
     """
-    return evaluate(EngineAnswerer(LLM(path, engine)), options or EvaluateOptions(), on_score=on_score)
+    options = options or EvaluateOptions()
+    engine = replace(engine or EngineOptions(), num_threads=1)
+    load_model_config(path)  # a wrong path is said here, once, rather than by every process
+    work = [(path, options, engine, index, mode, thinks) for index in range(len(TASKS)) for mode, thinks in MODES]
+    scores = []
+    with ProcessPoolExecutor(options.processes, mp_context=get_context("spawn")) as pool:
+        for score in pool.map(_measure_one, work):
+            scores.append(score)
+            if on_score is not None:
+                on_score(score)
+    return ScoreTable(tuple(scores))
+
+
+Work = tuple[Path, EvaluateOptions, EngineOptions, int, str, bool]
+
+
+def _measure_one(work: Work) -> Score:
+    path, options, engine, index, mode, thinks = work
+    return measure(_loaded(path, engine), TASKS[index], mode, thinks, options)
+
+
+@lru_cache(maxsize=1)  # a process loads the checkpoint once, for all its tasks
+def _loaded(path: Path, engine: EngineOptions) -> EngineAnswerer:
+    return EngineAnswerer(LLM(path, engine))

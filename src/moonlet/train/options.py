@@ -35,6 +35,7 @@ class EvaluateOptions:
 
     problems: int = option(500, "Held-out problems of each task in each mode.", low=1)
     problem_seed: int = option(2025, "Seed that draws the held-out problems.", low=0)
+    processes: int = option(2, "Processes that share the tasks; the scores do not depend on it.", low=1, high=256)
     max_tokens: int = option(192, "Longest reply, reasoning included.", low=1, unit="tokens")
 
     def __post_init__(self) -> None:

@@ -20,6 +20,21 @@ _SHARES = {
 }
 # Later on: what was slowest to come by then.
 _LATE_SHARES = _SHARES | {"decimals": 2.0, "reverse": 2.0, "sorting": 2.5, "facts": 2.0, "repeat": 1.0}
+# At the end: most for the two tasks still below the target, least for what was already right.
+_LAST_SHARES = {
+    "decimals": 1.5,
+    "sums": 2.0,
+    "letters": 1.5,
+    "reverse": 0.8,
+    "upper": 1.0,
+    "sorting": 4.0,
+    "repeat": 1.0,
+    "identity": 0.5,
+    "system_name": 0.3,
+    "facts": 5.0,
+    "smalltalk": 0.5,
+}
+_FINISH_SHARES = _LAST_SHARES | {"sums": 2.5, "reverse": 2.0, "sorting": 4.5, "facts": 7.0, "identity": 0.8}
 _PEAK = 2e-3
 _MIDDLE = 1.2e-3
 
@@ -28,7 +43,13 @@ NANO_STAGES: tuple[Stage, ...] = (
     Stage("short", 700, _PEAK, _PEAK, 0.5, quantised=False, history_share=0.0, weights=_SHARES, muon=False),
     Stage("full", 1000, _PEAK, _PEAK, 1.0, quantised=False, history_share=0.05, weights=_SHARES),
     Stage("cooler", 1300, _PEAK, _MIDDLE, 1.0, quantised=False, history_share=0.05, weights=_LATE_SHARES),
-    Stage("int4", 1700, _MIDDLE, 0.0, 1.0, quantised=True, history_share=0.1, balance_rate=0.0, weights=_LATE_SHARES),
+    Stage(
+        "int4 1", 222, _MIDDLE, 1.04e-3, 1.0, quantised=True, history_share=0.1, balance_rate=0.0, weights=_LATE_SHARES
+    ),
+    Stage("focus", 378, _MIDDLE, _MIDDLE, 1.0, quantised=False, history_share=0.05, weights=_LAST_SHARES),
+    Stage("int4", 1700, _MIDDLE, 0.0, 1.0, quantised=True, history_share=0.1, balance_rate=0.0, weights=_LAST_SHARES),
+    Stage("again", 60, 0.0, 7e-4, 1.0, quantised=True, history_share=0.1, balance_rate=0.0, weights=_FINISH_SHARES),
+    Stage("finish", 840, 7e-4, 0.0, 1.0, quantised=True, history_share=0.1, balance_rate=0.0, weights=_FINISH_SHARES),
 )
 
 # From a finished checkpoint: a gentle start, since the momenta are gone, and every old task in the mixture as replay.

@@ -28,6 +28,7 @@ class Problem:
         never seen in training under any wording.
     thinking, answer: the reasoning and the reply after it, taught in thinking mode.
     instant: the reply taught in instant mode; it carries its short work in the open.
+    lead: (user, reply) pairs that come before `user` and belong to the problem.
     expected: what a correct reply must establish, in the task's own notation (read by `is_correct`).
     """
 
@@ -38,6 +39,7 @@ class Problem:
     instant: str
     expected: str
     system: str | None = None
+    lead: tuple[tuple[str, str], ...] = ()
 
 
 class Task(Protocol):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from moonlet.train.tasks.base import Problem, scaled
+from moonlet.train.tasks.base import Problem, scaled, split_of
 from moonlet.train.tasks.phrasing import phrase
 from moonlet.train.tasks.wordlist import ANIMALS, CITIES, COLOURS, FOODS, JOBS, OBJECTS, payload_name, random_word
 
@@ -85,6 +85,31 @@ _AGE = RELATIONS[4]
 _LAYOUTS = ("{t} {q}", "{t} {q}", "{t}\n{q}", "{t}\n\n{q}", "Text: {t}\nQuestion: {q}", "Read this: {t} {q}", "{q} {t}")
 
 
+Fact = tuple[Relation, str, str]
+
+
+def _sentence(fact: Fact) -> str:
+    relation, name, value = fact
+    return relation.tell.format(n=name, v=value)
+
+
+def _key(fact: Fact) -> str:
+    return f"facts {_sentence(fact)}"
+
+
+def _question(rng: Random, fact: Fact, told: list[Fact]) -> tuple[str, str]:
+    """A question about one of the facts told, either way round, and its answer."""
+    relation, name, value = fact
+    is_only_one = [(r, v) for r, _, v in told].count((relation, value)) == 1
+    if is_only_one and rng.random() < 0.35:
+        question = phrase(rng, relation.ask_name, closers=False, n=name, v=value)
+        expected = f"The {name}" if relation is _COLOUR else name
+    else:
+        question = phrase(rng, relation.ask_value, closers=False, n=name, v=value)
+        expected = f"{value} years old" if relation is _AGE else value
+    return question, f"{expected[0].upper()}{expected[1:]}."
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """Find the one sentence that answers the question."""
@@ -94,7 +119,7 @@ class Facts:
     def sample(self, rng: Random, level: float) -> Problem:
         count = rng.randint(2, scaled(level, 3, 6))
         alike = rng.choice(RELATIONS) if rng.random() < 0.4 else None  # all of one kind: only the name decides
-        told: list[tuple[Relation, str, str]] = []
+        told: list[Fact] = []
         while len(told) < count:
             relation = alike or rng.choice(RELATIONS)
             name = rng.choice(OBJECTS) if relation is _COLOUR else payload_name(rng)
@@ -107,22 +132,16 @@ class Facts:
             if relation is not _COLOUR:
                 extra = rng.choice(others)
                 told[1] = (extra, name, extra.value(rng))
-        asked = rng.choice(told)
-        relation, name, value = asked
         rng.shuffle(told)
-        sentence = relation.tell.format(n=name, v=value)
         text = " ".join(r.tell.format(n=n, v=v) for r, n, v in told)
-        by_value = [(r, v) for r, _, v in told].count((relation, value)) == 1 and rng.random() < 0.35
-        if by_value:
-            question = phrase(rng, relation.ask_name, closers=False, n=name, v=value)
-            expected = f"The {name}" if relation is _COLOUR else name
-        else:
-            question = phrase(rng, relation.ask_value, closers=False, n=name, v=value)
-            expected = f"{value} years old" if relation is _AGE else value
-        expected = expected[0].upper() + expected[1:]
-        user = rng.choice(_LAYOUTS).format(t=text, q=question)
-        answer = f"{expected}."
-        return Problem(f"facts {sentence}", user, f"The text says: {sentence}", answer, answer, answer)
+        asked = rng.sample(told, rng.randint(2, min(4, count)) if rng.random() < 0.5 else 1)
+        side = split_of(_key(asked[-1]))  # follow-up questions must lie on the same side as the last one
+        questions = [_question(rng, fact, told) for fact in asked if split_of(_key(fact)) is side]
+        user, answer = questions[0]
+        exchanges = [(rng.choice(_LAYOUTS).format(t=text, q=user), answer), *questions[1:]]
+        user, answer = exchanges[-1]
+        thinking = f"The text says: {_sentence(asked[-1])}"
+        return Problem(_key(asked[-1]), user, thinking, answer, answer, answer, lead=tuple(exchanges[:-1]))
 
     def is_correct(self, problem: Problem, reply: str) -> bool:
         return reply.strip().lower() == problem.expected.lower()
