@@ -51,7 +51,8 @@ struct BlockTask {
 constexpr int64_t kBlockTileRows = 32;
 
 static inline int64_t block_scratch_bytes(int64_t num_inputs) {
-    return (kBlockTileRows + 2) * num_spans(num_inputs) * static_cast<int64_t>(sizeof(WeightSpan));
+    // A tile, and one span of 16 rows on its way into it.
+    return (kBlockTileRows * num_spans(num_inputs) + 16) * static_cast<int64_t>(sizeof(WeightSpan));
 }
 
 // Everything that depends on the instruction set. Tasks read their inputs and write only y and scratch.

@@ -1,21 +1,21 @@
 #include <utility>
 
 #include "blocks/activations_lanes.h"
+#include "blocks/gemm_avx512.h"
 #include "blocks/gemv_avx512.h"
-#include "blocks/kinds.h"
 #include "blocks/readers_iq_avx512.h"
 #include "blocks/readers_k_avx512.h"
 
 namespace moonlet::avx512 {
 namespace {
 
+// From here on expanding a tile costs less than it saves.
+constexpr int64_t kGemmTokens = 6;
+
 template <class Format, int idx>
 void dot_task(const BlockTask& task) {
-    if constexpr (Reader<Format>::exists) {
-        gemv_stored<Format>(task);
-    } else {
-        with_kind(Format::kind, [&]<FormatKind kind>() { gemv_expanded<kind>(block_formats[idx], task); });
-    }
+    if (task.num_tokens < kGemmTokens) return gemv_stored<Format>(task);
+    gemm_blocks<Format::kind>(block_formats[idx], expand_stored<Format>, task);
 }
 
 template <class... Formats>

@@ -2,7 +2,6 @@
 
 // Few tokens: rows one after another, each span read once for up to four tokens.
 
-#include "blocks/kinds.h"
 #include "blocks/readers_avx512.h"
 
 namespace moonlet::avx512 {
@@ -57,17 +56,6 @@ static inline void gemv_stored(const BlockTask& task) {
         }
         const auto read = [&](int64_t s) { return Reader<Format>::read(s < whole ? row + s * span_bytes : rest); };
         multiply_tokens<Format::kind, Reader<Format>::zero_shift>(read, task, task.y + r);
-    }
-}
-
-// Each row expanded into the L1 cache first.
-template <FormatKind kind>
-static inline void gemv_expanded(const BlockFormat& format, const BlockTask& task) {
-    auto* weights = reinterpret_cast<WeightSpan*>(task.scratch);
-    for (int64_t r = 0; r < task.num_rows; ++r) {
-        expand_row(format, task.rows + r * format.row_bytes(task.num_inputs), task.num_inputs, weights);
-        const auto read = [&](int64_t s) { return FromMemory<kind>::read(weights[s]); };
-        multiply_tokens<kind, FromMemory<kind>::zero_shift>(read, task, task.y + r);
     }
 }
 

@@ -8,11 +8,9 @@
 
 namespace moonlet::avx512 {
 
-// Format to reader; formats that have none are expanded into memory.
+// Format to reader: `read` expands a whole span, `zero_shift` says what it adds to codes.
 template <class Format>
-struct Reader {
-    static constexpr bool exists = false;
-};
+struct Reader;
 
 static inline __m128i load128(const void* source) { return _mm_loadu_si128(static_cast<const __m128i*>(source)); }
 static inline __m256i load256(const void* source) { return _mm256_loadu_si256(static_cast<const __m256i*>(source)); }
@@ -89,7 +87,6 @@ static inline __m512 heads_of_18(const uint8_t* blocks) {
 
 template <>
 struct Reader<Q8_0> {
-    static constexpr bool exists = true;
     static constexpr int zero_shift = 7;
     static inline Span read(const uint8_t* blocks) {
         Span out;
@@ -115,7 +112,6 @@ struct Reader<Q8_0> {
 
 template <>
 struct Reader<Q4_0> {
-    static constexpr bool exists = true;
     static constexpr int zero_shift = 3;
     static inline Span read(const uint8_t* blocks) {
         Span out;
@@ -131,7 +127,6 @@ struct Reader<Q4_0> {
 
 template <>
 struct Reader<Q4_1> {
-    static constexpr bool exists = true;
     static constexpr int zero_shift = -1;
     static inline Span read(const uint8_t* blocks) {
         Span out;
@@ -163,7 +158,6 @@ static inline void five_bits(const uint8_t* high, const uint8_t* low, int64_t st
 
 template <>
 struct Reader<Q5_0> {
-    static constexpr bool exists = true;
     static constexpr int zero_shift = 4;
     static inline Span read(const uint8_t* blocks) {
         Span out;
@@ -178,7 +172,6 @@ struct Reader<Q5_0> {
 
 template <>
 struct Reader<Q5_1> {
-    static constexpr bool exists = true;
     static constexpr int zero_shift = -1;
     static inline Span read(const uint8_t* blocks) {
         Span out;
@@ -200,7 +193,6 @@ static inline __m512i biased_levels(const int8_t* levels) {
 
 template <>
 struct Reader<IQ4_NL> {
-    static constexpr bool exists = true;
     static constexpr int zero_shift = 7;
     static inline Span read(const uint8_t* blocks) {
         Span out;
@@ -217,7 +209,6 @@ struct Reader<IQ4_NL> {
 
 template <>
 struct Reader<MXFP4> {
-    static constexpr bool exists = true;
     static constexpr int zero_shift = 7;
     static inline Span read(const uint8_t* blocks) {
         Span out;

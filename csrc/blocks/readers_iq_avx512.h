@@ -83,7 +83,6 @@ static inline Bits bits_of_tails(__m512i tails) {
 
 template <>
 struct Reader<IQ2_XXS> {
-    static constexpr bool exists = true;
     static constexpr int zero_shift = 7;
     static inline Span read(const uint8_t* blocks) {
         Span out;
@@ -106,7 +105,6 @@ struct Reader<IQ2_XXS> {
 
 template <>
 struct Reader<IQ2_XS> {
-    static constexpr bool exists = true;
     static constexpr int zero_shift = 7;
     static inline Span read(const uint8_t* blocks) {
         Span out;
@@ -153,7 +151,6 @@ static inline __m512i repeat_words(const uint8_t* from) {
 
 template <>
 struct Reader<IQ2_S> {
-    static constexpr bool exists = true;
     static constexpr int zero_shift = 7;
     static inline Span read(const uint8_t* blocks) {
         Span out;
@@ -181,7 +178,6 @@ static inline __m512i shifted(__m512i entries, uint64_t negative) {
 
 template <>
 struct Reader<IQ1_S> {
-    static constexpr bool exists = true;
     static constexpr int zero_shift = 7;
     static inline Span read(const uint8_t* blocks) {
         Span out;
@@ -209,7 +205,6 @@ struct Reader<IQ1_S> {
 
 template <>
 struct Reader<IQ1_M> {
-    static constexpr bool exists = true;
     static constexpr int zero_shift = 7;
     static inline Span read(const uint8_t* blocks) {
         Span out;
@@ -289,7 +284,6 @@ static inline void read_entries_of_four(const Codebook<uint16_t, kSize>& book, c
 
 template <>
 struct Reader<IQ3_XXS> {
-    static constexpr bool exists = true;
     static constexpr int zero_shift = 7;
     static inline Span read(const uint8_t* blocks) {
         Span out;
@@ -307,7 +301,6 @@ struct Reader<IQ3_XXS> {
 
 template <>
 struct Reader<IQ3_S> {
-    static constexpr bool exists = true;
     static constexpr int zero_shift = 7;
     static inline Span read(const uint8_t* blocks) {
         Span out;

@@ -8,7 +8,6 @@ namespace moonlet::avx512 {
 
 template <>
 struct Reader<Q2_K> {
-    static constexpr bool exists = true;
     static constexpr int zero_shift = -1;
     static inline Span read(const uint8_t* blocks) {
         Span out;
@@ -31,7 +30,6 @@ struct Reader<Q2_K> {
 
 template <>
 struct Reader<TQ2_0> {
-    static constexpr bool exists = true;
     static constexpr int zero_shift = 0;
     static inline Span read(const uint8_t* blocks) {
         Span out;
@@ -47,7 +45,6 @@ struct Reader<TQ2_0> {
 
 template <>
 struct Reader<Q3_K> {
-    static constexpr bool exists = true;
     static constexpr int zero_shift = 2;
     // Sixteen 6-bit scales of one block.
     static inline __m128i scales(const uint8_t* packed) {
@@ -104,7 +101,6 @@ static inline __m512i pairs_of_nibbles(__m512i runs) {
 
 template <>
 struct Reader<Q4_K> {
-    static constexpr bool exists = true;
     static constexpr int zero_shift = -1;
     static inline Span read(const uint8_t* blocks) {
         Span out;
@@ -122,7 +118,6 @@ struct Reader<Q4_K> {
 
 template <>
 struct Reader<Q5_K> {
-    static constexpr bool exists = true;
     static constexpr int zero_shift = -1;
     static inline Span read(const uint8_t* blocks) {
         Span out;
@@ -145,7 +140,6 @@ struct Reader<Q5_K> {
 
 template <>
 struct Reader<Q6_K> {
-    static constexpr bool exists = true;
     static constexpr int zero_shift = 5;
     // Groups 0 and 1 are low nibbles of bytes 0-31 and 32-63 of a run, groups 2 and 3 the high ones.
     template <int h>
@@ -174,7 +168,6 @@ struct Reader<Q6_K> {
 
 template <>
 struct Reader<IQ4_XS> {
-    static constexpr bool exists = true;
     static constexpr int zero_shift = 7;
     // Eight 6-bit scales of one block as bytes, minus 32 yet to be taken off.
     static inline uint64_t scales(const uint8_t* block) {
@@ -200,7 +193,6 @@ struct Reader<IQ4_XS> {
 
 template <>
 struct Reader<TQ1_0> {
-    static constexpr bool exists = true;
     static constexpr int zero_shift = 0;
     // digit(byte * power mod 256) for all bytes: with a byte on top of a word, the product drops what is too high and
     // a high multiplication by 3 leaves the digit.

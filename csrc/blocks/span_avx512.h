@@ -77,23 +77,4 @@ static inline float sum_phases(__m512 acc) {
     return _mm_cvtss_f32(_mm_add_ss(halves, _mm_movehdup_ps(halves)));
 }
 
-// A span that was expanded into memory.
-template <FormatKind format_kind>
-struct FromMemory {
-    static constexpr FormatKind kind = format_kind;
-    static constexpr int zero_shift = 7;
-    static inline Span read(const WeightSpan& span) {
-        Span out;
-        const __m512i top = _mm512_set1_epi8(-128);
-        for (int i = 0; i < 8; ++i) out.codes[i] = _mm512_xor_si512(load512(span.codes + 64 * i), top);
-        for (int h = 0; h < 2; ++h) {
-            out.scales[h] = load512(span.scales[h]);
-            out.minimums[h] = load512(span.minimums[h]);
-        }
-        out.d = _mm512_load_ps(span.d);
-        out.dmin = _mm512_load_ps(span.dmin);
-        return out;
-    }
-};
-
 }  // namespace moonlet::avx512
