@@ -50,8 +50,10 @@ def test_commands_are_understood(command: str) -> None:
     context = click.Context(cli)
     subcommand = cli.get_command(context, name)
     assert subcommand is not None
+    refused = None
     try:
         subcommand.make_context(name, arguments, parent=context)
     except click.UsageError as error:
-        # The checkpoint named as an example is not on this machine; everything else must be understood.
-        assert "does not exist" in error.message, error.message
+        refused = error.message
+    # The checkpoint named as an example is not on this machine; everything else must be understood.
+    assert refused is None or "does not exist" in refused

@@ -33,3 +33,15 @@ def test_rows_that_are_not_whole_groups_are_refused() -> None:
         int8g32.quantize(torch.zeros(2, 33))
     with pytest.raises(ShapeError, match="one a group of 32"):
         int8g32.dequantize(torch.zeros(2, 64, dtype=torch.uint8), torch.zeros(2, 3, dtype=torch.bfloat16))
+
+
+def test_the_rounding_loss_is_the_relative_root_mean_square_over_all_weights() -> None:
+    generator = torch.Generator().manual_seed(3)
+    parts = [torch.randn(8, 64, generator=generator) * size for size in (1.0, 10.0)]
+    loss = int8g32.RoundingLoss()
+    assert loss.relative == 0.0
+    for part in parts:
+        loss.add(part, *int8g32.quantize(part))
+    error = torch.cat([int8g32.dequantize(*int8g32.quantize(part)) - part for part in parts])
+    assert loss.relative == pytest.approx(float(error.norm() / torch.cat(parts).norm()), rel=1e-4)
+    assert 0.003 < loss.relative < 0.01

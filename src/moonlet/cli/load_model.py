@@ -7,13 +7,14 @@ from moonlet.cli.terminal import Output
 from moonlet.cli.units import size_text
 from moonlet.config import EngineOptions
 from moonlet.engine import LLM
+from moonlet.model.cost import weight_bytes
 from moonlet.model.memory import MemoryPlan
 
 BUILT_IN = "K25-nano"
 
 
 def load(model: str | None, options: EngineOptions, notes: Output) -> LLM:
-    """Load `model`, or K25-nano, telling the plan on `notes` before and the progress while.
+    """Load `model`, or K25-nano, telling the plan on `notes` before, the progress while, and what INT8 cost after.
 
     Raises UserError in one line.
     """
@@ -28,12 +29,20 @@ def load(model: str | None, options: EngineOptions, notes: Output) -> LLM:
             notes.line(plan_line(plan, options), dim=True)
 
     with ProgressLine(notes, "loading", size_text) as progress:
-        return LLM(model, options, progress=progress, on_plan=tell)
+        llm = LLM(model, options, progress=progress, on_plan=tell)
+    if llm.int8_loss:
+        stored = size_text(weight_bytes(llm.config).non_expert - weight_bytes(llm.config).vision)
+        notes.line(
+            f"INT8: {stored} of weights became {size_text(llm.plan.non_expert_bytes)}; "
+            f"rounding changed them by {llm.int8_loss:.2%} (root mean square)",
+            dim=True,
+        )
+    return llm
 
 
 def plan_line(plan: MemoryPlan, options: EngineOptions) -> str:
     """What will be used of this machine, before it is."""
-    form = ", as INT8 (half the size of BF16, slightly less exact)" if options.dense == "int8" else ""
+    form = " as INT8" if options.dense == "int8" else ""
     experts = f"{size_text(plan.expert_bytes)} of routed experts mapped"
     if not plan.experts_fit:
         experts += f", {size_text(plan.expert_room_bytes)} of it in memory and the rest read from disk as needed"

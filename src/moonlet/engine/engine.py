@@ -32,6 +32,9 @@ class Engine:
     Safe to use from threads. `LLM` is this, loaded from a checkpoint.
     """
 
+    int8_loss: float = 0.0
+    """Relative change, root mean square, of the weights that were made INT8 while loading."""
+
     def __init__(
         self,
         model: LanguageModel,

@@ -43,6 +43,7 @@ class LLM(Engine):
         loaded = load_model(directory, options, progress=progress, on_plan=on_plan)
         self.config = loaded.config
         self.plan = loaded.plan
+        self.int8_loss = loaded.int8_loss
         super().__init__(
             loaded,
             loaded.tokenizer,

@@ -47,6 +47,7 @@ class LoadedModel:
     """A decoder with everything a conversation with it needs; a `LanguageModel`.
 
     cache_dtype, device: of the latent pages.  context_length: tokens of prompt and reply together.
+    int8_loss: relative change of the weights that were made INT8 while loading, root mean square; 0 if none were.
     torch_threads: threads torch itself may use in a forward pass.
     """
 
@@ -59,6 +60,7 @@ class LoadedModel:
     cache_dtype: torch.dtype
     device: torch.device
     torch_threads: int
+    int8_loss: float
 
     @property
     def vocab_size(self) -> int:
@@ -121,6 +123,7 @@ def load_model(
         context_length=plan.context_length,
         cache_dtype=torch.float32 if options.reference else torch.float16,
         device=device,
+        int8_loss=placer.rounding_loss.relative,
         # The kernels bring their own threads. Torch's, used for little more than additions, would spin beside them and
         # take their cores: with both, a prefill was measured 4 to 6 times slower on 2 busy cores.
         torch_threads=1 if isinstance(ops, CpuOps) else options.num_threads or torch.get_num_threads(),

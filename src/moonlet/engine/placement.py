@@ -48,6 +48,7 @@ class Placer:
     int8_linears: bool
     block_formats: frozenset[str] = frozenset()
     progress: Progress | None = None
+    rounding_loss: int8g32.RoundingLoss = field(default_factory=int8g32.RoundingLoss, init=False)
     _done_bytes: int = field(default=0, init=False)
     _total_bytes: int = field(default=0, init=False)
 
@@ -110,6 +111,7 @@ class Placer:
         for start in range(0, stored.shape[0], ROWS_AT_ONCE):
             rows = slice(start, start + ROWS_AT_ONCE)
             codes[rows], scales[rows] = int8g32.quantize(stored[rows])
+            self.rounding_loss.add(stored[rows], codes[rows], scales[rows])
         self._report(stored.nbytes)
         return Int8Weight(codes, scales)
 

@@ -5,6 +5,9 @@ A weight is (code - 128) * scale with code from 1 to 255 and one BF16 scale a gr
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -37,3 +40,22 @@ def dequantize(codes: Tensor, scales: Tensor) -> Tensor:
         raise ShapeError(f"scales: shape {list(scales.shape)}, expected one a group of 32 of codes {list(codes.shape)}")
     groups = codes.reshape(*scales.shape, GROUP_SIZE).to(torch.float32) - ZERO
     return (groups * scales.to(torch.float32).unsqueeze(-1)).view(codes.shape)
+
+
+@dataclass(slots=True)
+class RoundingLoss:
+    """How much making weights INT8 has changed them so far: sums over all weights given to `add`."""
+
+    squared_error: float = 0.0
+    squared_weight: float = 0.0
+
+    def add(self, weight: Tensor, codes: Tensor, scales: Tensor) -> None:
+        """weight: [..., K] floating; codes, scales: what `quantize` made of it."""
+        exact = weight.to(torch.float32)
+        self.squared_error += float((dequantize(codes, scales) - exact).square().sum(dtype=torch.float64))
+        self.squared_weight += float(exact.square().sum(dtype=torch.float64))
+
+    @property
+    def relative(self) -> float:
+        """Root mean square of the change over that of the weights."""
+        return math.sqrt(self.squared_error / self.squared_weight) if self.squared_weight else 0.0
