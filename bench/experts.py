@@ -21,9 +21,9 @@ from dataclasses import asdict, dataclass
 
 import torch
 
-from harness import machine_name, print_json_line
+from moonlet.evals.speed import json_line, machine_name
 from moonlet.kernels import Activations, Int4Experts, Runtime, experts_forward
-from moonlet.kernels.ceiling import Ceiling, measure_int8, measure_read
+from moonlet.kernels.ceiling import Ceiling, measure_float, measure_int8, measure_read
 
 GROUP_SIZE = 32
 
@@ -165,7 +165,7 @@ def main() -> None:
     # Read the weights themselves: same memory, same pages.
     reads = [measure_read(rt, readable) for _ in range(7)]
     peaks = [measure_int8(rt) for _ in range(7)]
-    ceiling = Ceiling(max(reads), max(peaks))
+    ceiling = Ceiling(max(reads), max(peaks), max(measure_float(rt) for _ in range(3)))
     print(f"{machine_name()}, {rt.num_threads} threads, {rt.isa}")
     print(
         f"ceiling: {ceiling.read_bytes_per_s / 1e9:.1f} GB/s read (median {statistics.median(reads) / 1e9:.1f}),"
@@ -182,17 +182,15 @@ def main() -> None:
             f" reads {r.read_gb_per_s:5.1f} GB/s, {100 * r.share_of_read:3.0f} % of ceiling;"
             f" {r.int8_tops:.3f} Top/s, {100 * r.share_of_int8:3.0f} % of ceiling"
         )
-    print_json_line(
-        "experts",
-        {
-            "threads": rt.num_threads,
-            "isa": rt.isa,
-            "shape": asdict(shape),
-            "format": "int4 group-32",
-            "ceiling": asdict(ceiling),
-            "results": [asdict(r) for r in results],
-        },
-    )
+    facts = {
+        "threads": rt.num_threads,
+        "isa": rt.isa,
+        "shape": asdict(shape),
+        "format": "int4 group-32",
+        "ceiling": asdict(ceiling),
+        "results": [asdict(r) for r in results],
+    }
+    print(json_line("experts", facts))
 
 
 if __name__ == "__main__":

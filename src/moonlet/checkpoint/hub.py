@@ -71,7 +71,8 @@ def pull(hub_id: str, to: Path | None = None, revision: str | None = None) -> Pa
 
 
 def _embedded_nano() -> Path:
-    path = Path(str(resources.files("moonlet"))) / "assets" / "k25-nano"
+    # Joined before it becomes a Path: an editable install has two folders behind the package, of which one holds this.
+    path = Path(str(resources.files("moonlet") / "assets" / "k25-nano"))
     if not path.is_dir():
         raise CheckpointError("K25-nano is not part of this installation; name a model with --model, or install again")
     return path

@@ -1,4 +1,4 @@
-"""`moonlet bench`: make what the benchmarks under bench/ need."""
+"""`moonlet bench`: make a checkpoint to measure, and measure."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ import click
 from moonlet.checkpoint.presets import PRESETS
 from moonlet.checkpoint.random_weights import random_weights
 from moonlet.checkpoint.write import checkpoint_bytes, write_checkpoint
+from moonlet.cli.bench_run import command as run_command
 from moonlet.cli.bench_vocabulary import write_vocabulary
 from moonlet.cli.units import size_text
 
 
 @click.group("bench")
 def command() -> None:
-    """Make what benchmarks need. The benchmarks themselves are programs under bench/ in the repository."""
+    """Measure how fast models run on this machine, and make checkpoints to measure."""
+
+
+command.add_command(run_command)
 
 
 @command.command("make-checkpoint", epilog="Example: moonlet bench make-checkpoint --preset mid /tmp/mid")

@@ -53,7 +53,7 @@ def command(source: str, destination: Path, target: str, non_experts: str, split
     """
     if target.lower() == SAFETENSORS:
         gguf = open_gguf(source)
-        with _bar(gguf.num_bytes) as progress:
+        with conversion_bar(gguf.num_bytes) as progress:
             convert_to_safetensors(gguf, destination, progress)
         click.echo(f"{source} is in {destination}")
         return
@@ -61,7 +61,17 @@ def command(source: str, destination: Path, target: str, non_experts: str, split
         raise OptionError(f"destination is {destination}, expected a name that ends in .gguf for --to {target}")
     if source.endswith(".gguf"):
         raise OptionError(f"source is {source}: GGUF to GGUF would round twice; convert it --to safetensors first")
-    directory = resolve_model(source)
+    choice = GgufChoice(
+        experts=block_type(target.upper()),
+        others=block_type(non_experts.upper()),
+        max_file_bytes=None if split_size is None else round(split_size * 1e9),
+    )
+    for path in write_as_gguf(resolve_model(source), destination, choice):
+        click.echo(f"{path}  {path.stat().st_size / 1e9:.3f} GB")
+
+
+def write_as_gguf(directory: Path, destination: Path, choice: GgufChoice) -> tuple[Path, ...]:
+    """The published checkpoint in `directory` as GGUF at `destination`, behind a progress bar; returns the files."""
     checkpoint = open_checkpoint(directory)
     files = read_tokenizer_files(directory)
     tokenizer = GgufTokenizer(
@@ -73,19 +83,12 @@ def command(source: str, destination: Path, target: str, non_experts: str, split
         files.unk_token,
         template_source(directory)[0],
     )
-    choice = GgufChoice(
-        experts=block_type(target.upper()),
-        others=block_type(non_experts.upper()),
-        max_file_bytes=None if split_size is None else round(split_size * 1e9),
-    )
-    with _bar(checkpoint.num_bytes) as progress:
-        written = convert_to_gguf(checkpoint, tokenizer, read_source_files(directory), destination, choice, progress)
-    for path in written:
-        click.echo(f"{path}  {path.stat().st_size / 1e9:.3f} GB")
+    with conversion_bar(checkpoint.num_bytes) as progress:
+        return convert_to_gguf(checkpoint, tokenizer, read_source_files(directory), destination, choice, progress)
 
 
 @contextmanager
-def _bar(total: int) -> Iterator[Callable[[int, int], None]]:
+def conversion_bar(total: int) -> Iterator[Callable[[int, int], None]]:
     """A progress bar on standard error while the `with` lasts; nothing where that is no terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn

@@ -27,7 +27,7 @@ COMMANDS = {
     "pull": LazyCommand("moonlet.cli.pull", "Fetch a model from the Hugging Face hub."),
     "convert": LazyCommand("moonlet.cli.convert", "Write a checkpoint as GGUF, or a GGUF file as safetensors."),
     "train": LazyCommand("moonlet.cli.train", "Train K25-nano, the small model of the same architecture."),
-    "bench": LazyCommand("moonlet.cli.bench", "Make what benchmarks need."),
+    "bench": LazyCommand("moonlet.cli.bench", "Measure how fast models run on this machine."),
 }
 
 
