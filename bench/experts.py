@@ -2,6 +2,7 @@
 
     python bench/experts.py                  # 1 and 512 tokens, int8 activations
     python bench/experts.py --tokens 4 --activations bf16 --isa avx2
+    python bench/experts.py --format q4_0    # or q2_k, iq2_xxs ...: experts in a block format of GGUF files
 
 Prints the ceiling (read bandwidth and int8 peak) first, then for each number of tokens the median and the spread over
 repeats and the share of the ceiling, then one JSON line. Weights are random: speed does not depend on their values.
@@ -22,10 +23,21 @@ from dataclasses import asdict, dataclass
 import torch
 
 from moonlet.evals.speed import json_line, machine_name
-from moonlet.kernels import Activations, Int4Experts, Runtime, experts_forward
+from moonlet.formats.gguf import block_type
+from moonlet.kernels import (
+    Activations,
+    BlockExpertsLayer,
+    Int4Experts,
+    Runtime,
+    block_experts_forward,
+    block_formats,
+    experts_forward,
+)
 from moonlet.kernels.ceiling import Ceiling, measure_float, measure_int8, measure_read
 
 GROUP_SIZE = 32
+INT4 = "INT4"
+"""The published form; other formats go by their GGUF names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +46,7 @@ class Shape:
     moe_intermediate_size: int
     num_experts: int
     num_experts_per_tok: int
+    number_format: str = INT4
 
     @property
     def expert_parameters(self) -> int:
@@ -41,8 +54,10 @@ class Shape:
 
     @property
     def expert_bytes(self) -> int:
-        """INT4 codes and bf16 scales of one expert."""
-        return self.expert_parameters // 2 + self.expert_parameters // GROUP_SIZE * 2
+        """One expert as stored, scales included."""
+        if self.number_format == INT4:
+            return self.expert_parameters // 2 + self.expert_parameters // GROUP_SIZE * 2
+        return block_type(self.number_format).row_bytes(self.expert_parameters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +108,19 @@ def make_layer(shape: Shape, weights: torch.Tensor) -> Int4Experts:
     return Int4Experts(*tensors)
 
 
+def make_block_layer(shape: Shape, weights: torch.Tensor) -> BlockExpertsLayer:
+    """All experts of the layer in a block format, each kind of matrix a stack in `weights`."""
+    # Any two bytes from 0x20 to 0x3b make an ordinary half.
+    pattern = torch.randint(0x20, 0x3C, (99_991,), dtype=torch.int64).to(torch.uint8)
+    weights.copy_(pattern.repeat(weights.numel() // pattern.numel() + 1)[: weights.numel()])
+    gate, up, down = weights.view(3, shape.num_experts, -1)
+    wide = (shape.num_experts, shape.moe_intermediate_size, -1)
+    name = shape.number_format
+    return BlockExpertsLayer(
+        gate.view(wide), name, up.view(wide), name, down.view(shape.num_experts, shape.hidden_size, -1), name
+    )
+
+
 def routing(shape: Shape, num_tokens: int, step: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Ascending experts of every token. Few tokens take turns through all experts; many are spread at random."""
     top_k = shape.num_experts_per_tok
@@ -106,7 +134,12 @@ def routing(shape: Shape, num_tokens: int, step: int) -> tuple[torch.Tensor, tor
 
 
 def measure(
-    rt: Runtime, shape: Shape, layer: Int4Experts, num_tokens: int, activations: Activations, repeats: int
+    rt: Runtime,
+    shape: Shape,
+    layer: Int4Experts | BlockExpertsLayer,
+    num_tokens: int,
+    activations: Activations,
+    repeats: int,
 ) -> tuple[list[float], int]:
     """Seconds of each repeat after two to warm up, and how many experts one repeat reads."""
     x = torch.randn(num_tokens, shape.hidden_size)
@@ -116,7 +149,10 @@ def measure(
         ids, weights = routing(shape, num_tokens, step)
         num_read = ids.unique().numel()
         start = time.perf_counter()
-        experts_forward(rt, layer, x, ids, weights, activations)
+        if isinstance(layer, BlockExpertsLayer):
+            block_experts_forward(rt, layer, x, ids, weights)
+        else:
+            experts_forward(rt, layer, x, ids, weights, activations)
         if step >= 2:
             seconds.append(time.perf_counter() - start)
     return seconds, num_read
@@ -144,7 +180,9 @@ def summarise(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tokens", type=int, nargs="+", default=[1, 512])
-    parser.add_argument("--activations", choices=["int8", "bf16"], default="int8")
+    parser.add_argument("--activations", choices=["int8", "bf16"], default="int8", help="bf16 for INT4 only")
+    formats = sorted({INT4, *block_formats()})
+    parser.add_argument("--format", type=str.upper, choices=formats, default=INT4, help="INT4 or a GGUF block format")
     parser.add_argument("--threads", type=int, default=None, help="default: all cores")
     parser.add_argument("--isa", default="auto")
     parser.add_argument("--repeats", type=int, default=15, help="of decode sizes; sizes above 16 tokens repeat 3 times")
@@ -153,20 +191,22 @@ def main() -> None:
     parser.add_argument("--experts", type=int, default=64)
     parser.add_argument("--top-k", type=int, default=8)
     args = parser.parse_args()
+    if args.format != INT4 and args.activations != "int8":
+        parser.error(f"--activations bf16 with {args.format}: block formats take int8 activations")
 
     torch.manual_seed(0)
     torch.set_num_threads(1)
     rt = Runtime(args.threads, args.isa)
-    shape = Shape(args.hidden, args.intermediate, args.experts, args.top_k)
+    shape = Shape(args.hidden, args.intermediate, args.experts, args.top_k, args.format)
     weights = huge_buffer(shape.num_experts * shape.expert_bytes)
-    layer = make_layer(shape, weights)
+    layer = make_layer(shape, weights) if shape.number_format == INT4 else make_block_layer(shape, weights)
     readable = weights[: weights.numel() // 256 * 256]
 
     # Read the weights themselves: same memory, same pages.
     reads = [measure_read(rt, readable) for _ in range(7)]
     peaks = [measure_int8(rt) for _ in range(7)]
     ceiling = Ceiling(max(reads), max(peaks), max(measure_float(rt) for _ in range(3)))
-    print(f"{machine_name()}, {rt.num_threads} threads, {rt.isa}")
+    print(f"{machine_name()}, {rt.num_threads} threads, {rt.isa}, {shape.number_format}")
     print(
         f"ceiling: {ceiling.read_bytes_per_s / 1e9:.1f} GB/s read (median {statistics.median(reads) / 1e9:.1f}),"
         f" {ceiling.int8_ops_per_s / 1e12:.3f} int8 Top/s (median {statistics.median(peaks) / 1e12:.3f})"
@@ -186,7 +226,6 @@ def main() -> None:
         "threads": rt.num_threads,
         "isa": rt.isa,
         "shape": asdict(shape),
-        "format": "int4 group-32",
         "ceiling": asdict(ceiling),
         "results": [asdict(r) for r in results],
     }

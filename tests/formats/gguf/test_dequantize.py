@@ -93,3 +93,15 @@ def test_an_unknown_type_is_named_or_absent() -> None:
         block_type("Q9_9")
     assert block_type_numbered(31) is None
     assert len({row.ggml_type for row in BLOCK_TYPES}) == len(BLOCK_TYPES) == 26
+
+
+def test_a_matrix_of_several_pieces_widens_in_inference_mode() -> None:
+    """Loading happens there, and the threads that share a large matrix start outside it."""
+    rows = torch.zeros(600, 34 * 1024, dtype=torch.uint8)
+    rows[-1, 2] = 5
+    rows[-1, 1] = 0x3C
+    with torch.inference_mode():
+        found = BlockMatrix(block_type("Q8_0"), rows).dequantize(torch.bfloat16)
+    assert found.shape == (600, 32 * 1024)
+    assert found[-1, 0] == 5
+    assert not found[:-1].any()

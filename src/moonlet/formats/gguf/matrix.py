@@ -58,9 +58,12 @@ class BlockMatrix:
         flat = result.view(-1, self.shape[-1])
         step = max(1, _CHUNK_BYTES // self.rows.shape[-1])
 
+        inference = torch.is_inference_mode_enabled()  # a mode of this thread; the others must be told
+
         def widen(start: int) -> None:
-            piece = flat_rows[start : start + step]
-            flat[start : start + step] = torch.from_numpy(dequantize(self.kind, piece.numpy()))
+            with torch.inference_mode(inference):
+                piece = flat_rows[start : start + step]
+                flat[start : start + step] = torch.from_numpy(dequantize(self.kind, piece.numpy()))
 
         starts = range(0, flat_rows.shape[0], step)
         if len(starts) == 1:
