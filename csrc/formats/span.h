@@ -17,7 +17,7 @@
 //     weights, bytes             of one block; weights is 32 or 256
 //     expand(block, g, span)     writes the groups g to g + weights/32 of a span whose other values are the defaults
 // in the namespace of the instruction set that compiles it. The loops are written so that a compiler can vectorise
-// them; formats that matter most have hand-written readers for AVX-512 in blocks/.
+// them; AVX-512 reads every format by a reader of its own, in blocks/.
 
 #include <cstdint>
 #include <cstring>
