@@ -93,3 +93,14 @@ def test_an_unknown_type_is_named_or_absent() -> None:
         block_type("Q9_9")
     assert block_type_numbered(31) is None
     assert len({row.ggml_type for row in BLOCK_TYPES}) == len(BLOCK_TYPES) == 26
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_large_matrices_widen_the_same_inside_inference_mode(dtype: torch.dtype) -> None:
+    # Above a megabyte threads share the work, and the mode is a thread's own.
+    rows = torch.randint(0, 256, (600, 66 * 34), dtype=torch.uint8)
+    rows.view(600, 66, 34)[:, :, 1] = 0x2C  # the high byte of each block's scale: finite
+    stored = BlockMatrix(block_type("Q8_0"), rows)
+    with torch.inference_mode():
+        inside = stored.dequantize(dtype)
+    assert inside.equal(stored.dequantize(dtype))

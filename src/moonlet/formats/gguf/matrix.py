@@ -60,7 +60,9 @@ class BlockMatrix:
 
         def widen(start: int) -> None:
             piece = flat_rows[start : start + step]
-            flat[start : start + step] = torch.from_numpy(dequantize(self.kind, piece.numpy()))
+            # The mode belongs to a thread: without this a result made under inference_mode could not be written here.
+            with torch.inference_mode(result.is_inference()):
+                flat[start : start + step] = torch.from_numpy(dequantize(self.kind, piece.numpy()))
 
         starts = range(0, flat_rows.shape[0], step)
         if len(starts) == 1:
