@@ -69,7 +69,7 @@ def test_the_kernel_path_agrees_with_the_published_files(lossless: Path) -> None
 
 @pytest.mark.parametrize(("experts", "mean_error"), [("Q8_0", 0.2), ("Q4_K", 0.25)])
 def test_the_kernels_multiply_by_the_blocks_of_the_file(experts: str, mean_error: float, tmp_path: Path) -> None:
-    """Bounds: INT8 activations everywhere drift 0.12 on the published checkpoint too (dense "int8"), by router flips."""
+    """Bounds: INT8 activations everywhere drift 0.12 on the published one too (dense "int8"), by router flips."""
     path = write_tiny(tmp_path / "tiny.gguf", experts=experts, others="Q8_0")[0]
     model = load_model(path, EngineOptions(context_length=256, num_threads=1))
     placer = Placer(open_gguf(path), torch.device("cpu"), int8_linears=False, block_formats=block_formats())

@@ -58,11 +58,10 @@ class BlockMatrix:
         flat = result.view(-1, self.shape[-1])
         step = max(1, _CHUNK_BYTES // self.rows.shape[-1])
 
-        inference = torch.is_inference_mode_enabled()  # a mode of this thread; the others must be told
-
         def widen(start: int) -> None:
-            with torch.inference_mode(inference):
-                piece = flat_rows[start : start + step]
+            piece = flat_rows[start : start + step]
+            # The mode belongs to a thread: without this a result made under inference_mode could not be written here.
+            with torch.inference_mode(result.is_inference()):
                 flat[start : start + step] = torch.from_numpy(dequantize(self.kind, piece.numpy()))
 
         starts = range(0, flat_rows.shape[0], step)
