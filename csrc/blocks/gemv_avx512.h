@@ -54,7 +54,9 @@ static inline void gemv_stored(const BlockTask& task) {
         if (row_bytes % span_bytes != 0) {
             std::memcpy(rest, row + whole * span_bytes, static_cast<size_t>(row_bytes % span_bytes));
         }
-        const auto read = [&](int64_t s) { return Reader<Format>::read(s < whole ? row + s * span_bytes : rest); };
+        const auto read = [&](int64_t s) __attribute__((always_inline)) {
+            return Reader<Format>::read(s < whole ? row + s * span_bytes : rest);
+        };
         multiply_tokens<Format::kind, Reader<Format>::zero_shift>(read, task, task.y + r);
     }
 }

@@ -88,13 +88,14 @@ static inline __m512 heads_of_18(const uint8_t* blocks) {
 template <>
 struct Reader<Q8_0> {
     static constexpr int zero_shift = 7;
-    static inline Span read(const uint8_t* blocks) {
+    [[gnu::always_inline]] static inline Span read(const uint8_t* blocks) {
         Span out;
         const __m512i top = _mm512_set1_epi8(-128);
         // Words 17 p of 128 bytes are the heads of four blocks.
         const __m512i order = _mm512_set_epi16(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,  //
                                                51, 51, 51, 51, 34, 34, 34, 34, 17, 17, 17, 17, 0, 0, 0, 0);
         __m512i heads = _mm512_setzero_si512();
+#pragma GCC unroll 4
         for (int b = 0; b < 4; ++b) {
             const uint8_t* from = blocks + b * 4 * 34;
             const __m512i g01 = _mm512_inserti64x4(_mm512_castsi256_si512(load256(from + 2)), load256(from + 36), 1);
@@ -113,8 +114,9 @@ struct Reader<Q8_0> {
 template <>
 struct Reader<Q4_0> {
     static constexpr int zero_shift = 3;
-    static inline Span read(const uint8_t* blocks) {
+    [[gnu::always_inline]] static inline Span read(const uint8_t* blocks) {
         Span out;
+#pragma GCC unroll 4
         for (int b = 0; b < 4; ++b) {
             const __m512i bytes = load_quarters(blocks + b * 72 + 2, 18);
             out.codes[2 * b] = low_nibbles(bytes);
@@ -128,8 +130,9 @@ struct Reader<Q4_0> {
 template <>
 struct Reader<Q4_1> {
     static constexpr int zero_shift = -1;
-    static inline Span read(const uint8_t* blocks) {
+    [[gnu::always_inline]] static inline Span read(const uint8_t* blocks) {
         Span out;
+#pragma GCC unroll 4
         for (int b = 0; b < 4; ++b) {
             const __m512i bytes = load_quarters(blocks + b * 80 + 4, 20);
             out.codes[2 * b] = low_nibbles(bytes);
@@ -159,8 +162,9 @@ static inline void five_bits(const uint8_t* high, const uint8_t* low, int64_t st
 template <>
 struct Reader<Q5_0> {
     static constexpr int zero_shift = 4;
-    static inline Span read(const uint8_t* blocks) {
+    [[gnu::always_inline]] static inline Span read(const uint8_t* blocks) {
         Span out;
+#pragma GCC unroll 4
         for (int b = 0; b < 4; ++b) {
             const uint8_t* from = blocks + b * 88;
             five_bits(from + 2, from + 6, 22, out.codes[2 * b], out.codes[2 * b + 1]);
@@ -173,8 +177,9 @@ struct Reader<Q5_0> {
 template <>
 struct Reader<Q5_1> {
     static constexpr int zero_shift = -1;
-    static inline Span read(const uint8_t* blocks) {
+    [[gnu::always_inline]] static inline Span read(const uint8_t* blocks) {
         Span out;
+#pragma GCC unroll 4
         for (int b = 0; b < 4; ++b) {
             const uint8_t* from = blocks + b * 96;
             five_bits(from + 4, from + 8, 24, out.codes[2 * b], out.codes[2 * b + 1]);
@@ -194,9 +199,10 @@ static inline __m512i biased_levels(const int8_t* levels) {
 template <>
 struct Reader<IQ4_NL> {
     static constexpr int zero_shift = 7;
-    static inline Span read(const uint8_t* blocks) {
+    [[gnu::always_inline]] static inline Span read(const uint8_t* blocks) {
         Span out;
         const __m512i levels = biased_levels(kIq4Levels);
+#pragma GCC unroll 4
         for (int b = 0; b < 4; ++b) {
             const __m512i bytes = load_quarters(blocks + b * 72 + 2, 18);
             out.codes[2 * b] = _mm512_shuffle_epi8(levels, low_nibbles(bytes));
@@ -210,9 +216,10 @@ struct Reader<IQ4_NL> {
 template <>
 struct Reader<MXFP4> {
     static constexpr int zero_shift = 7;
-    static inline Span read(const uint8_t* blocks) {
+    [[gnu::always_inline]] static inline Span read(const uint8_t* blocks) {
         Span out;
         const __m512i levels = biased_levels(kE2m1Doubled);
+#pragma GCC unroll 4
         for (int b = 0; b < 4; ++b) {
             const __m512i bytes = load_quarters(blocks + b * 68 + 1, 17);
             out.codes[2 * b] = _mm512_shuffle_epi8(levels, low_nibbles(bytes));

@@ -47,7 +47,7 @@ static inline __m512i biased(__m512i magnitudes, uint64_t negative) {
 
 // Entries of eight weights for codes[2b + h]: of each group p the numbers 4p + 2h and 4p + 2h + 1.
 template <class Number>
-static inline __m512i load_entries(const uint64_t* words, const Number* numbers) {
+[[gnu::always_inline]] static inline __m512i load_entries(const uint64_t* words, const Number* numbers) {
     __m128i quarter[4];
     for (int p = 0; p < 4; ++p) {
         const auto low = _mm_castsi128_ps(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(words + numbers[4 * p])));
@@ -84,7 +84,7 @@ static inline Bits bits_of_tails(__m512i tails) {
 template <>
 struct Reader<IQ2_XXS> {
     static constexpr int zero_shift = 7;
-    static inline Span read(const uint8_t* blocks) {
+    [[gnu::always_inline]] static inline Span read(const uint8_t* blocks) {
         Span out;
         const __m512i block0 = load512(blocks + 2), block1 = load512(blocks + 68);
         const __m512i even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
@@ -93,6 +93,7 @@ struct Reader<IQ2_XXS> {
         const Bits negative = bits_of_tails(tails);
         alignas(64) uint8_t numbers[64];
         _mm512_store_si512(numbers, _mm512_permutex2var_epi32(block0, even, block1));
+#pragma GCC unroll 8
         for (int i = 0; i < 8; ++i) {
             const __m512i magnitudes = load_entries(kIq2XxsGrid.words, numbers + i / 2 * 16 + i % 2 * 2);
             out.codes[i] = biased(magnitudes, negative.of[i]);
@@ -106,7 +107,7 @@ struct Reader<IQ2_XXS> {
 template <>
 struct Reader<IQ2_XS> {
     static constexpr int zero_shift = 7;
-    static inline Span read(const uint8_t* blocks) {
+    [[gnu::always_inline]] static inline Span read(const uint8_t* blocks) {
         Span out;
         alignas(64) uint16_t numbers[64];
         __m256i sevens[2];
@@ -116,6 +117,7 @@ struct Reader<IQ2_XS> {
             sevens[i] = _mm512_cvtepi16_epi8(_mm512_srli_epi16(words, 9));
         }
         const Bits negative(with_parity(_mm512_inserti64x4(_mm512_castsi256_si512(sevens[0]), sevens[1], 1)));
+#pragma GCC unroll 8
         for (int i = 0; i < 8; ++i) {
             const __m512i magnitudes = load_entries(kIq2XsGrid.words, numbers + i / 2 * 16 + i % 2 * 2);
             out.codes[i] = biased(magnitudes, negative.of[i]);
@@ -152,7 +154,7 @@ static inline __m512i repeat_words(const uint8_t* from) {
 template <>
 struct Reader<IQ2_S> {
     static constexpr int zero_shift = 7;
-    static inline Span read(const uint8_t* blocks) {
+    [[gnu::always_inline]] static inline Span read(const uint8_t* blocks) {
         Span out;
         alignas(64) uint16_t numbers[64];
         for (int i = 0; i < 2; ++i) {
@@ -160,6 +162,7 @@ struct Reader<IQ2_S> {
             store_numbers(block + 2, repeat_bytes(block + 66), word_shifts(2), 3, numbers + 32 * i);
         }
         const Bits negative(both(blocks + 34, blocks + 116));
+#pragma GCC unroll 8
         for (int i = 0; i < 8; ++i) {
             const __m512i magnitudes = load_entries(kIq2SGrid.words, numbers + i / 2 * 16 + i % 2 * 2);
             out.codes[i] = biased(magnitudes, negative.of[i]);
@@ -179,7 +182,7 @@ static inline __m512i shifted(__m512i entries, uint64_t negative) {
 template <>
 struct Reader<IQ1_S> {
     static constexpr int zero_shift = 7;
-    static inline Span read(const uint8_t* blocks) {
+    [[gnu::always_inline]] static inline Span read(const uint8_t* blocks) {
         Span out;
         alignas(64) uint16_t numbers[64];
         for (int i = 0; i < 2; ++i) {
@@ -192,6 +195,7 @@ struct Reader<IQ1_S> {
         // and its second ones alike.
         alignas(32) uint64_t negative[4];
         _mm256_store_si256(reinterpret_cast<__m256i*>(negative), _mm256_srai_epi16(tails, 15));
+#pragma GCC unroll 8
         for (int i = 0; i < 8; ++i) {
             out.codes[i] = shifted(load_entries(kIq1Grid.words, numbers + i / 2 * 16 + i % 2 * 2), negative[i / 2]);
         }
@@ -206,7 +210,7 @@ struct Reader<IQ1_S> {
 template <>
 struct Reader<IQ1_M> {
     static constexpr int zero_shift = 7;
-    static inline Span read(const uint8_t* blocks) {
+    [[gnu::always_inline]] static inline Span read(const uint8_t* blocks) {
         Span out;
         alignas(64) uint16_t numbers[64];
         __m256i signs[2];
@@ -234,6 +238,7 @@ struct Reader<IQ1_M> {
             factors |= d * 0x10001ull << (32 * i);
         }
         const Bits negative(_mm512_inserti64x4(_mm512_castsi256_si512(signs[0]), signs[1], 1));
+#pragma GCC unroll 8
         for (int i = 0; i < 8; ++i) {
             out.codes[i] = shifted(load_entries(kIq1Grid.words, numbers + i / 2 * 16 + i % 2 * 2), negative.of[i]);
         }
@@ -285,10 +290,11 @@ static inline void read_entries_of_four(const Codebook<uint16_t, kSize>& book, c
 template <>
 struct Reader<IQ3_XXS> {
     static constexpr int zero_shift = 7;
-    static inline Span read(const uint8_t* blocks) {
+    [[gnu::always_inline]] static inline Span read(const uint8_t* blocks) {
         Span out;
         const __m512i tails = both(blocks + 66, blocks + 164);
         const Bits negative = bits_of_tails(tails);
+#pragma GCC unroll 4
         for (int b = 0; b < 4; ++b) {
             const __m512i numbers = _mm512_cvtepu8_epi16(load256(blocks + b / 2 * 98 + 2 + b % 2 * 32));
             read_entries_of_four(kIq3XxsNumbers, kIq3XxsLevels, numbers, negative, b, out);
@@ -302,9 +308,10 @@ struct Reader<IQ3_XXS> {
 template <>
 struct Reader<IQ3_S> {
     static constexpr int zero_shift = 7;
-    static inline Span read(const uint8_t* blocks) {
+    [[gnu::always_inline]] static inline Span read(const uint8_t* blocks) {
         Span out;
         const Bits negative(both(blocks + 74, blocks + 184));
+#pragma GCC unroll 4
         for (int b = 0; b < 4; ++b) {
             const uint8_t* block = blocks + b / 2 * 110;
             const __m512i low = _mm512_cvtepu8_epi16(load256(block + 2 + b % 2 * 32));

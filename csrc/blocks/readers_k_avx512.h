@@ -9,9 +9,10 @@ namespace moonlet::avx512 {
 template <>
 struct Reader<Q2_K> {
     static constexpr int zero_shift = -1;
-    static inline Span read(const uint8_t* blocks) {
+    [[gnu::always_inline]] static inline Span read(const uint8_t* blocks) {
         Span out;
         const __m512i shifts = quarters(0, 2, 4, 6);
+#pragma GCC unroll 8
         for (int i = 0; i < 8; ++i) {
             const __m512i bytes = load_four_times(blocks + i / 4 * 84 + 16 + 16 * (i % 4));
             out.codes[i] = low_bits(_mm512_srlv_epi32(bytes, shifts), 3);
@@ -31,9 +32,10 @@ struct Reader<Q2_K> {
 template <>
 struct Reader<TQ2_0> {
     static constexpr int zero_shift = 0;
-    static inline Span read(const uint8_t* blocks) {
+    [[gnu::always_inline]] static inline Span read(const uint8_t* blocks) {
         Span out;
         const __m512i shifts = quarters(0, 2, 4, 6);
+#pragma GCC unroll 8
         for (int i = 0; i < 8; ++i) {
             const __m512i bytes = load_four_times(blocks + i / 4 * 66 + 16 * (i % 4));
             out.codes[i] = low_bits(_mm512_srlv_epi32(bytes, shifts), 3);
@@ -56,11 +58,12 @@ struct Reader<Q3_K> {
         const __m128i all = two_words((low & nibbles) | (high01 & pairs), (low >> 4 & nibbles) | (high23 & pairs));
         return _mm_sub_epi8(all, _mm_set1_epi8(32));
     }
-    static inline Span read(const uint8_t* blocks) {
+    [[gnu::always_inline]] static inline Span read(const uint8_t* blocks) {
         Span out;
         const __m512i shifts = quarters(0, 2, 4, 6);
         // The bit of group p, and of group 4 + p, turned to position 2.
         const __m512i turns[2] = {quarters(2, 1, 0, 31), quarters(30, 29, 28, 27)};
+#pragma GCC unroll 8
         for (int i = 0; i < 8; ++i) {
             const uint8_t* block = blocks + i / 4 * 110;
             const __m512i low = low_bits(_mm512_srlv_epi32(load_four_times(block + 32 + 16 * (i % 4)), shifts), 3);
@@ -102,8 +105,9 @@ static inline __m512i pairs_of_nibbles(__m512i runs) {
 template <>
 struct Reader<Q4_K> {
     static constexpr int zero_shift = -1;
-    static inline Span read(const uint8_t* blocks) {
+    [[gnu::always_inline]] static inline Span read(const uint8_t* blocks) {
         Span out;
+#pragma GCC unroll 4
         for (int b = 0; b < 4; ++b) {
             const __m512i runs = load512(blocks + b / 2 * 144 + 16 + 64 * (b % 2));
             out.codes[2 * b] = pairs_of_nibbles<0>(runs);
@@ -119,10 +123,11 @@ struct Reader<Q4_K> {
 template <>
 struct Reader<Q5_K> {
     static constexpr int zero_shift = -1;
-    static inline Span read(const uint8_t* blocks) {
+    [[gnu::always_inline]] static inline Span read(const uint8_t* blocks) {
         Span out;
         // The bit of group p, and of group 4 + p, turned to position 4.
         const __m512i turns[2] = {quarters(4, 3, 2, 1), quarters(0, 31, 30, 29)};
+#pragma GCC unroll 4
         for (int b = 0; b < 4; ++b) {
             const uint8_t* block = blocks + b / 2 * 176;
             const __m512i runs = load512(block + 48 + 64 * (b % 2));
@@ -147,9 +152,10 @@ struct Reader<Q6_K> {
         const __m512i halves = _mm512_shuffle_i32x4(run, run, h == 0 ? 0x88 : 0xdd);
         return low_bits(_mm512_srlv_epi32(halves, quarters(0, 0, 4, 4)), 15);
     }
-    static inline Span read(const uint8_t* blocks) {
+    [[gnu::always_inline]] static inline Span read(const uint8_t* blocks) {
         Span out;
         const __m512i turns = quarters(4, 2, 0, 30);
+#pragma GCC unroll 4
         for (int b = 0; b < 4; ++b) {
             const uint8_t* block = blocks + b / 2 * 210;
             const __m512i run = load512(block + 64 * (b % 2));
@@ -176,9 +182,10 @@ struct Reader<IQ4_XS> {
         for (int i = 0; i < 8; ++i) words |= ((low >> (4 * i) & 15) | (high >> (2 * i) & 3) << 4) << (8 * i);
         return words;
     }
-    static inline Span read(const uint8_t* blocks) {
+    [[gnu::always_inline]] static inline Span read(const uint8_t* blocks) {
         Span out;
         const __m512i levels = biased_levels(kIq4Levels);
+#pragma GCC unroll 4
         for (int b = 0; b < 4; ++b) {
             const __m512i bytes = load512(blocks + b / 2 * 136 + 8 + 64 * (b % 2));
             out.codes[2 * b] = _mm512_shuffle_epi8(levels, low_nibbles(bytes));
@@ -204,7 +211,7 @@ struct Reader<TQ1_0> {
                                          _mm512_set1_epi16(0x300), 0xf8);
     }
     static constexpr int twice(int power) { return power * 0x10001; }
-    static inline Span read(const uint8_t* blocks) {
+    [[gnu::always_inline]] static inline Span read(const uint8_t* blocks) {
         Span out;
         const __m512i low = quarters(twice(1), twice(3), twice(9), twice(27));
         const __m512i first = quarters(twice(81), twice(1), twice(9), twice(81));
@@ -212,6 +219,7 @@ struct Reader<TQ1_0> {
         const __m512i second =
             _mm512_set_epi32(twice(27), twice(9), twice(3), twice(1), twice(27), twice(27), twice(27), twice(27),
                              twice(3), twice(3), twice(3), twice(3), twice(81), twice(81), twice(81), twice(81));
+#pragma GCC unroll 2
         for (int i = 0; i < 2; ++i) {
             const uint8_t* block = blocks + i * 54;
             const __m128i bytes0 = load128(block), bytes1 = load128(block + 16), bytes2 = load128(block + 32);
