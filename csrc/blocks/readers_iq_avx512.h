@@ -45,13 +45,21 @@ static inline __m512i biased(__m512i magnitudes, uint64_t negative) {
     return _mm512_mask_sub_epi8(_mm512_or_si512(magnitudes, top), negative, top, magnitudes);
 }
 
-// Entries of eight weights for codes[2b + h]: of each group p the numbers 4p + 2h and 4p + 2h + 1.
+// What was stored is loaded again from memory: the compiler would else take the numbers out of the vector one by one,
+// two instructions each.
 template <class Number>
+[[gnu::always_inline]] static inline void keep_in_memory(Number (&numbers)[64]) {
+    asm volatile("" : "+m"(numbers));
+}
+
+// Entries of eight weights for codes[2b + h]: two of each group p, whose numbers begin `stride` after those of p - 1.
+template <int stride = 4, class Number>
 [[gnu::always_inline]] static inline __m512i load_entries(const uint64_t* words, const Number* numbers) {
     __m128i quarter[4];
     for (int p = 0; p < 4; ++p) {
-        const auto low = _mm_castsi128_ps(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(words + numbers[4 * p])));
-        const auto* high = reinterpret_cast<const __m64*>(words + numbers[4 * p + 1]);
+        const auto low =
+            _mm_castsi128_ps(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(words + numbers[stride * p])));
+        const auto* high = reinterpret_cast<const __m64*>(words + numbers[stride * p + 1]);
         quarter[p] = _mm_castps_si128(_mm_loadh_pi(low, high));
     }
     const __m256i low = _mm256_inserti128_si256(_mm256_castsi128_si256(quarter[0]), quarter[1], 1);
@@ -87,15 +95,13 @@ struct Reader<IQ2_XXS> {
     [[gnu::always_inline]] static inline Span read(const uint8_t* blocks) {
         Span out;
         const __m512i block0 = load512(blocks + 2), block1 = load512(blocks + 68);
-        const __m512i even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
-        const __m512i odd = _mm512_or_si512(even, _mm512_set1_epi32(1));
+        const __m512i odd = _mm512_set_epi32(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
         const __m512i tails = _mm512_permutex2var_epi32(block0, odd, block1);
         const Bits negative = bits_of_tails(tails);
-        alignas(64) uint8_t numbers[64];
-        _mm512_store_si512(numbers, _mm512_permutex2var_epi32(block0, even, block1));
 #pragma GCC unroll 8
         for (int i = 0; i < 8; ++i) {
-            const __m512i magnitudes = load_entries(kIq2XxsGrid.words, numbers + i / 2 * 16 + i % 2 * 2);
+            const uint8_t* numbers = blocks + i / 4 * 66 + 2 + i / 2 % 2 * 32 + i % 2 * 2;
+            const __m512i magnitudes = load_entries<8>(kIq2XxsGrid.words, numbers);
             out.codes[i] = biased(magnitudes, negative.of[i]);
         }
         out.scales[0] = twice_plus_one(_mm512_srli_epi32(dwords_by_lane(tails), 28));
@@ -117,6 +123,7 @@ struct Reader<IQ2_XS> {
             sevens[i] = _mm512_cvtepi16_epi8(_mm512_srli_epi16(words, 9));
         }
         const Bits negative(with_parity(_mm512_inserti64x4(_mm512_castsi256_si512(sevens[0]), sevens[1], 1)));
+        keep_in_memory(numbers);
 #pragma GCC unroll 8
         for (int i = 0; i < 8; ++i) {
             const __m512i magnitudes = load_entries(kIq2XsGrid.words, numbers + i / 2 * 16 + i % 2 * 2);
@@ -162,6 +169,7 @@ struct Reader<IQ2_S> {
             store_numbers(block + 2, repeat_bytes(block + 66), word_shifts(2), 3, numbers + 32 * i);
         }
         const Bits negative(both(blocks + 34, blocks + 116));
+        keep_in_memory(numbers);
 #pragma GCC unroll 8
         for (int i = 0; i < 8; ++i) {
             const __m512i magnitudes = load_entries(kIq2SGrid.words, numbers + i / 2 * 16 + i % 2 * 2);
@@ -195,6 +203,7 @@ struct Reader<IQ1_S> {
         // and its second ones alike.
         alignas(32) uint64_t negative[4];
         _mm256_store_si256(reinterpret_cast<__m256i*>(negative), _mm256_srai_epi16(tails, 15));
+        keep_in_memory(numbers);
 #pragma GCC unroll 8
         for (int i = 0; i < 8; ++i) {
             out.codes[i] = shifted(load_entries(kIq1Grid.words, numbers + i / 2 * 16 + i % 2 * 2), negative[i / 2]);
@@ -238,6 +247,7 @@ struct Reader<IQ1_M> {
             factors |= d * 0x10001ull << (32 * i);
         }
         const Bits negative(_mm512_inserti64x4(_mm512_castsi256_si512(signs[0]), signs[1], 1));
+        keep_in_memory(numbers);
 #pragma GCC unroll 8
         for (int i = 0; i < 8; ++i) {
             out.codes[i] = shifted(load_entries(kIq1Grid.words, numbers + i / 2 * 16 + i % 2 * 2), negative.of[i]);
