@@ -65,17 +65,17 @@ def test_a_conversation_with_interruptions(terminal, tmp_path):
     chat.expect("saved to")
     chat.expect("> ")
     # Ctrl+C at an empty prompt: a hint first, then the end.
-    chat.send("\x03")
+    chat.interrupt_typing()
     chat.expect("Ctrl+C again or /exit leaves")
     chat.expect("> ")
     chat.send("half a line")
     chat.expect("half a line")
-    chat.send("\x03")
+    chat.interrupt_typing()
     chat.expect("> ")
-    chat.send("\x03")
+    chat.interrupt_typing()
     chat.expect("Ctrl+C again")
     chat.expect("> ")
-    chat.send("\x03")
+    chat.interrupt_typing()
     assert chat.wait() == 0
     assert "Traceback" not in chat.screen
     messages = json.loads(saved.read_text())["messages"]

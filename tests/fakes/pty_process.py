@@ -25,6 +25,15 @@ class PtyProcess:
     def send(self, text: str) -> None:
         os.write(self._master, text.encode())
 
+    def interrupt_typing(self) -> None:
+        """Ctrl+C at the prompt, once the screen has been still for a moment, as a hand would press it.
+
+        Python's readline overlooks a signal that arrives between its last echo and its wait for the next key.
+        """
+        while self._read(0.3):
+            pass
+        self.send("\x03")
+
     def expect(self, text: str, timeout_s: float = 60) -> None:
         """Wait until `text` appears after what was expected last."""
         deadline = time.monotonic() + timeout_s
