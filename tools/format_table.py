@@ -2,11 +2,12 @@
 
     python tools/format_table.py                                   the embedded K25-nano, every format
     python tools/format_table.py --formats q4_0 q2_k --problems 50 --tasks sums facts
+    python tools/format_table.py --formats --files nano-Q4_K_M.gguf    files that someone else quantised
 
-Each row: the model written with its experts in that format (the rest in --non-experts), its size, the mean
-Kullback-Leibler divergence of the next-token distribution from the original's over the original's own replies, how
-often the likeliest token is the same, and how many held-out problems it answers. The first row is the original.
-Markdown on standard output; progress on standard error.
+Each row: the model written with its experts in that format (the rest in --non-experts), or a given file of the same
+model; its size, the mean Kullback-Leibler divergence of the next-token distribution from the original's over the
+original's own replies, how often the likeliest token is the same, and how many held-out problems it answers. The first
+row is the original. Markdown on standard output; progress on standard error.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ FLOATS = ("F32", "F16")
 @dataclass(frozen=True, slots=True)
 class Row:
     name: str
-    bits: float
+    bits: str
     num_bytes: int
     divergence: float
     same: float
@@ -50,7 +51,7 @@ class Row:
 
     def markdown(self) -> str:
         return (
-            f"| {self.name} | {self.bits:.3f} | {self.num_bytes / 1e6:.2f} | {self.divergence:.5f} | "
+            f"| {self.name} | {self.bits} | {self.num_bytes / 1e6:.2f} | {self.divergence:.5f} | "
             f"{self.same:.1%} | {self.accuracy:.1%} |"
         )
 
@@ -59,7 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", nargs="?", help="a checkpoint's directory; K25-nano if not given")
     names = [name.lower() for name in writable_types() if name not in FLOATS]
-    parser.add_argument("--formats", nargs="+", default=names, choices=names)
+    parser.add_argument("--formats", nargs="*", default=names, choices=names)
+    parser.add_argument("--files", nargs="*", type=Path, default=[], help="GGUF files of the same model to add")
     parser.add_argument("--non-experts", default="bf16", help="type of everything but the routed experts")
     parser.add_argument("--problems", type=int, default=20, help="held-out problems a task and mode")
     parser.add_argument("--tasks", nargs="+", help="names of tasks; all if not given")
@@ -73,15 +75,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     expected = [log_probabilities(original, ids) for ids in texts]
     print("| experts | bits | MB | mean KL | same token | accuracy |\n| --- | ---: | ---: | ---: | ---: | ---: |")
     size = sum(path.stat().st_size for path in directory.glob("*.safetensors"))
-    print(Row("INT4 (published)", 4.5, size, 0, 1, accuracy(directory, tasks, evaluation)).markdown(), flush=True)
+    print(Row("INT4 (published)", "4.500", size, 0, 1, accuracy(directory, tasks, evaluation)).markdown(), flush=True)
     with tempfile.TemporaryDirectory() as folder:
         for name in options.formats:
             path = Path(folder) / f"{name}.gguf"
             if not convert(directory, path, name, options.non_experts):
                 return 1
-            row = measure(path, name, texts, expected, tasks, evaluation)
-            print(row.markdown(), flush=True)
+            experts = block_type(name.upper())
+            label = (experts.name, f"{experts.bits_per_weight:.3f}")
+            print(measure(path, label, texts, expected, tasks, evaluation).markdown(), flush=True)
             path.unlink()
+    for path in options.files:
+        print(measure(path, (path.stem, "mixed"), texts, expected, tasks, evaluation).markdown(), flush=True)
     return 0
 
 
@@ -96,7 +101,7 @@ def convert(directory: Path, path: Path, name: str, non_experts: str) -> bool:
 
 def measure(
     path: Path,
-    name: str,
+    label: tuple[str, str],
     texts: list[Tensor],
     expected: list[Tensor],
     tasks: list[Task],
@@ -109,10 +114,8 @@ def measure(
         divergence += float((reference.exp() * (reference - found)).sum())
         same += float((reference.argmax(-1) == found.argmax(-1)).sum())
         count += len(ids)
-    kind = block_type(name.upper())
     return Row(
-        name.upper(),
-        kind.bits_per_weight,
+        *label,
         path.stat().st_size,
         divergence / count,
         same / count,
