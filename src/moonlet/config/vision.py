@@ -43,8 +43,8 @@ class VisionConfig:
             in_range(name, getattr(self, name), 1, 4096)
         for name in ("mm_hidden_size", "text_hidden_size", "vt_hidden_size", "vt_intermediate_size"):
             in_range(name, getattr(self, name), 1, checks.MAX_WIDTH)
-        for value in self.merge_kernel_size:
-            in_range("merge_kernel_size", value, 1, 16)
+        if self.merge_kernel_size != (2, 2):
+            raise ConfigError(f"merge_kernel_size is {list(self.merge_kernel_size)}, expected [2, 2]")
         in_range("vt_num_hidden_layers", self.vt_num_hidden_layers, 1, checks.MAX_LAYERS)
         in_range("vt_num_attention_heads", self.vt_num_attention_heads, 1, checks.MAX_HEADS)
         in_range("projector_ln_eps", self.projector_ln_eps, 0.0, 1.0)

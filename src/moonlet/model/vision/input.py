@@ -64,6 +64,5 @@ class VisionItem:
         """Hold the pixels against the grid."""
         shape, side = tuple(self.pixels.shape), self.pixels.shape[-1]
         if shape != (self.grid.num_patches, 3, side, side) or self.pixels.dtype != torch.float32:
-            raise ShapeError(
-                f"pixels: {self.pixels.dtype} {list(shape)}, expected float32 [{self.grid.num_patches}, 3, patch, patch]"
-            )
+            expected = f"float32 [{self.grid.num_patches}, 3, patch_size, patch_size]"
+            raise ShapeError(f"pixels: {self.pixels.dtype} {list(shape)}, expected {expected}")
