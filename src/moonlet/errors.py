@@ -10,6 +10,7 @@ MoonletError
 │   ├── TemplateError         the chat template fails or exceeds its limits
 │   ├── OutOfMemoryError      the plan does not fit this machine, said before loading
 │   └── OptionError           an option value or a combination of options
+├── ConstraintError           a grammar led a reply to where no token is allowed
 └── ShapeError                a tensor given to a kernel or a layer has the wrong shape or type: our own mistake
 """
 
@@ -54,6 +55,10 @@ class OutOfMemoryError(UserError):
 
 class OptionError(UserError):
     """An option has an impossible value or contradicts another."""
+
+
+class ConstraintError(MoonletError):
+    """Constrained decoding reached a place where no token is allowed; only that reply fails."""
 
 
 class ShapeError(MoonletError):

@@ -1,5 +1,6 @@
 import math
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 from moonlet.engine.params import SamplingParams
 from moonlet.engine.random import uniform
 from moonlet.engine.sampler import Sampler, distribution, draw, logprobs
-from moonlet.errors import CheckpointError
+from moonlet.errors import CheckpointError, ConstraintError
 
 VOCAB = 2000
 
@@ -181,3 +182,48 @@ def test_a_token_of_the_whole_vocabulary_takes_milliseconds(scale):
         sampler.sample(logits)
         times.append(time.perf_counter() - start)
     assert min(times) < 0.006
+
+
+class Allowing:
+    """A constraint that allows the tokens of each step in turn, and any where it has None."""
+
+    def __init__(self, *steps):
+        self.steps = list(steps)
+        self.accepted = []
+
+    def fill_mask(self, mask):
+        allowed = self.steps[len(self.accepted)]
+        if allowed is None:
+            return False
+        mask[:] = 0
+        for token_id in allowed:
+            mask[token_id // 32] |= np.uint32(1 << token_id % 32)
+        return True
+
+    def accept(self, token_id):
+        self.accepted.append(token_id)
+
+    @property
+    def is_finished(self):
+        return len(self.accepted) == len(self.steps)
+
+
+@pytest.mark.parametrize("params", [SamplingParams(temperature=0), SamplingParams(top_k=3), SamplingParams(min_p=0.1)])
+def test_a_constraint_decides_what_may_be_chosen_and_not_what_is_reported(params):
+    rng = np.random.default_rng(3)
+    constraint = Allowing({5, 33, 99}, None, {64})
+    params = replace(params, logprobs=2)
+    sampler = Sampler(params, 1, 100, [], constraint)
+    for allowed in ({5, 33, 99}, set(range(100)), {64}):
+        assert not sampler.is_finished
+        logits = rng.normal(size=100).astype(np.float32) * 3
+        token_id, reported = sampler.sample(logits)
+        assert token_id in allowed
+        assert reported == logprobs(logits, token_id, 2)
+    assert len(constraint.accepted) == 3
+    assert sampler.is_finished
+
+
+def test_a_constraint_that_allows_nothing_fails_by_name():
+    with pytest.raises(ConstraintError, match="allows no token"):
+        Sampler(SamplingParams(), 1, 100, [], Allowing(set())).sample(np.zeros(100, dtype=np.float32))

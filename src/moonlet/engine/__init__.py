@@ -10,7 +10,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from moonlet.engine.async_engine import AsyncEngine
+    from moonlet.engine.async_stream import AsyncStream
     from moonlet.engine.completion import CompletionStream
+    from moonlet.engine.constraint import TokenConstraint, TokenMask
     from moonlet.engine.engine import Engine
     from moonlet.engine.language_model import LanguageModel
     from moonlet.engine.llm import LLM
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 
 _MODULE_OF = {
     "LLM": "llm",
+    "AsyncEngine": "async_engine",
+    "AsyncStream": "async_stream",
     "Completion": "result",
     "CompletionStream": "completion",
     "Engine": "engine",
@@ -29,7 +34,9 @@ _MODULE_OF = {
     "ReplyStream": "reply",
     "SamplingParams": "params",
     "Timings": "result",
+    "TokenConstraint": "constraint",
     "TokenLogprob": "result",
+    "TokenMask": "constraint",
     "TopLogprob": "result",
     "Usage": "result",
     "default_sampling": "params",
@@ -37,6 +44,8 @@ _MODULE_OF = {
 
 __all__ = [
     "LLM",
+    "AsyncEngine",
+    "AsyncStream",
     "Completion",
     "CompletionStream",
     "Engine",
@@ -46,7 +55,9 @@ __all__ = [
     "ReplyStream",
     "SamplingParams",
     "Timings",
+    "TokenConstraint",
     "TokenLogprob",
+    "TokenMask",
     "TopLogprob",
     "Usage",
     "default_sampling",

@@ -17,6 +17,7 @@ from moonlet.chat.template import ChatTemplate
 from moonlet.chat.tokenizer import Tokenizer
 from moonlet.chat.tools import parse_tools
 from moonlet.engine.completion import CompletionStream
+from moonlet.engine.constraint import TokenConstraint
 from moonlet.engine.generation import Generation, PrefillProgress
 from moonlet.engine.language_model import LanguageModel
 from moonlet.engine.params import SamplingParams, default_sampling
@@ -95,13 +96,14 @@ class Engine:
         tools: Sequence[Mapping[str, Any]] | None = None,
         thinking: bool = True,
         sampling: SamplingParams | None = None,
+        constraint: TokenConstraint | None = None,
         on_prefill: PrefillProgress | None = None,
     ) -> ReplyStream:
         """The next turn of a conversation as a stream of events. Everything is checked before this returns.
 
         messages: OpenAI-style, earlier turns with their `reasoning_content` and `tool_calls` (`Reply.to_message` makes
             them) and tool results.  tools: OpenAI-style declarations.  thinking: False for instant mode.
-        sampling: `default_sampling` of the mode if not given.
+        sampling: `default_sampling` of the mode if not given.  constraint: what each token must obey; for this reply.
         Raises PromptError for messages, tools or sampling that cannot be obeyed, ContextLengthError for too many.
         """
         started = time.perf_counter()
@@ -110,7 +112,7 @@ class Engine:
         if prompt.media:
             raise PromptError("messages: found an image or a video, expected text: this version reads text only")
         sampling = sampling or self.default_sampling(thinking)
-        generation = self._generation(list(prompt.ids), sampling, on_prefill, started)
+        generation = self._generation(list(prompt.ids), sampling, constraint, on_prefill, started)
         earlier_ids = [call.id for message in parsed for call in message.tool_calls]
         parser = OutputParser(
             self.tokenizer,
@@ -132,6 +134,7 @@ class Engine:
         prompt: str | Sequence[int],
         sampling: SamplingParams | None = None,
         *,
+        constraint: TokenConstraint | None = None,
         on_prefill: PrefillProgress | None = None,
     ) -> CompletionStream:
         """What follows a raw prompt, as a stream of text.
@@ -142,7 +145,7 @@ class Engine:
         started = time.perf_counter()
         prompt_ids = self.tokenizer.encode(prompt) if isinstance(prompt, str) else list(prompt)
         sampling = sampling or self.default_sampling(thinking=True)
-        generation = self._generation(prompt_ids, sampling, on_prefill, started)
+        generation = self._generation(prompt_ids, sampling, constraint, on_prefill, started)
         return CompletionStream(generation, self.tokenizer, sampling.stop)
 
     def forget(self) -> None:
@@ -150,7 +153,12 @@ class Engine:
         self._runner.forget()
 
     def _generation(
-        self, prompt_ids: list[int], sampling: SamplingParams, on_prefill: PrefillProgress | None, started: float
+        self,
+        prompt_ids: list[int],
+        sampling: SamplingParams,
+        constraint: TokenConstraint | None,
+        on_prefill: PrefillProgress | None,
+        started: float,
     ) -> Generation:
         unknown = [token_id for token_id in sampling.stop_token_ids if token_id >= self._vocab_size]
         if unknown:
@@ -161,6 +169,7 @@ class Engine:
             sampling,
             vocab_size=self._vocab_size,
             stop_ids=self._stop_ids,
+            constraint=constraint,
             on_prefill=on_prefill,
             started=started,
         )

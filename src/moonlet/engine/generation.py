@@ -11,6 +11,7 @@ from threading import Event
 import numpy as np
 import numpy.typing as npt
 
+from moonlet.engine.constraint import TokenConstraint
 from moonlet.engine.params import SamplingParams
 from moonlet.engine.result import FinishReason, Timings
 from moonlet.engine.runner import Runner
@@ -43,6 +44,7 @@ class Generation:
         *,
         vocab_size: int,
         stop_ids: frozenset[int],
+        constraint: TokenConstraint | None = None,
         on_prefill: PrefillProgress | None = None,
         started: float | None = None,
     ) -> None:
@@ -65,7 +67,7 @@ class Generation:
         self._max_tokens = runner.context_length - len(prompt_ids)
         if params.max_tokens is not None:
             self._max_tokens = min(self._max_tokens, params.max_tokens)
-        self._sampler = Sampler(params, self.seed, vocab_size, prompt_ids)
+        self._sampler = Sampler(params, self.seed, vocab_size, prompt_ids, constraint)
         self.num_cached_tokens = 0
         self.output_ids: list[int] = []
         """Everything sampled so far, the stop token included."""
@@ -109,7 +111,7 @@ class Generation:
         if self._first_token_at is None:
             self._first_token_at = time.perf_counter()
         is_stop = token_id in self._stop_ids
-        if is_stop and token_id not in self._ignored_ids:
+        if (is_stop and token_id not in self._ignored_ids) or self._sampler.is_finished:
             self.finish("stop")
         elif len(self.output_ids) == self._max_tokens:
             self.finish("length")

@@ -1,6 +1,6 @@
 """From one row of logits to one token.
 
-    penalties -> temperature -> top_k -> top_p -> min_p -> draw
+    penalties -> constraint -> temperature -> top_k -> top_p -> min_p -> draw
 
 The row is read alone, in numpy, on one thread: sums then have one order, and a token does not depend on its neighbours
 in a batch or on the number of threads (torch splits its reductions over threads). Probabilities are float64.
@@ -17,10 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from moonlet.engine.constraint import TokenConstraint
 from moonlet.engine.params import SamplingParams
 from moonlet.engine.penalties import PenaltyState
 from moonlet.engine.random import uniform
-from moonlet.errors import CheckpointError
+from moonlet.errors import CheckpointError, ConstraintError
 
 Logits = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
@@ -44,18 +45,33 @@ class TokenLogprobs:
 class Sampler:
     """Chooses the tokens of one sequence."""
 
-    def __init__(self, params: SamplingParams, seed: int, vocab_size: int, prompt_ids: list[int]) -> None:
+    def __init__(
+        self,
+        params: SamplingParams,
+        seed: int,
+        vocab_size: int,
+        prompt_ids: list[int],
+        constraint: TokenConstraint | None = None,
+    ) -> None:
         """seed: used where params.seed is None too.  vocab_size: ids from here on are never chosen."""
         self._params = params
         self._seed = seed
         self._vocab_size = vocab_size
         self._penalties = PenaltyState(params, vocab_size, prompt_ids) if params.has_penalties else None
+        self._constraint = constraint
+        self._mask = None if constraint is None else np.zeros(-(-vocab_size // 32), dtype=np.uint32)
         self._step = 0
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the constraint ends the reply with the token sampled last."""
+        return self._constraint is not None and self._constraint.is_finished
 
     def sample(self, logits: Logits) -> tuple[int, TokenLogprobs | None]:
         """The next token and, where asked for, log-probabilities.
 
-        logits: [at least vocab_size] float32, not changed. Raises CheckpointError if they are not numbers.
+        logits: [at least vocab_size] float32, not changed. Raises CheckpointError if they are not numbers and
+        ConstraintError if the constraint allows no token.
         """
         logits = logits[: self._vocab_size]
         best = logits.max()
@@ -65,15 +81,27 @@ class Sampler:
                 "check the weights with `moonlet inspect --check`"
             )
         penalised = self._penalties.apply(logits) if self._penalties is not None else logits
+        allowed = self._allowed(penalised)
         if self._params.is_greedy:
-            token_id = int(penalised.argmax())
+            token_id = int(allowed.argmax())
         else:
-            token_id = draw(distribution(penalised, self._params), uniform(self._seed, self._step))
+            token_id = draw(distribution(allowed, self._params), uniform(self._seed, self._step))
         self._step += 1
+        if self._constraint is not None:
+            self._constraint.accept(token_id)
         if self._penalties is not None:
             self._penalties.add(token_id)
         wanted = self._params.logprobs
         return token_id, None if wanted is None else logprobs(logits, token_id, wanted)
+
+    def _allowed(self, logits: Logits) -> Logits:
+        """`logits` with minus infinity for every token that the constraint forbids."""
+        if self._constraint is None or self._mask is None or not self._constraint.fill_mask(self._mask):
+            return logits
+        bits = np.unpackbits(self._mask.astype("<u4").view(np.uint8), count=len(logits), bitorder="little")
+        if not bits.any():
+            raise ConstraintError("the constraint of this reply allows no token that the vocabulary holds")
+        return np.where(bits.view(np.bool_), logits, np.float32(-np.inf))
 
 
 def distribution(logits: Logits, params: SamplingParams) -> Floats:

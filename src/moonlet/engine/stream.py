@@ -19,7 +19,7 @@ from moonlet.errors import MoonletError
 logger = logging.getLogger(__name__)
 
 ItemT = TypeVar("ItemT")
-ResultT = TypeVar("ResultT", Completion, Reply)
+ResultT = TypeVar("ResultT", bound=Completion | Reply)
 
 
 class TokenStream(ABC, Generic[ItemT, ResultT]):

@@ -1,0 +1,64 @@
+"""The engine for coroutines: what a server talks to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from moonlet.chat.events import Event
+from moonlet.chat.messages import Message
+from moonlet.engine.async_stream import AsyncStream
+from moonlet.engine.constraint import TokenConstraint
+from moonlet.engine.engine import Engine
+from moonlet.engine.params import SamplingParams
+from moonlet.engine.result import Completion, Reply
+
+
+class AsyncEngine:
+    """`engine` for coroutines; both faces share its model, its pages and its queue, and may be used side by side.
+
+    async with await engine.stream_chat(messages) as stream:
+        async for event in stream:
+            ...
+        print(stream.result.usage)
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    async def stream_chat(
+        self,
+        messages: Sequence[Mapping[str, Any] | Message],
+        *,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        thinking: bool = True,
+        sampling: SamplingParams | None = None,
+        constraint: TokenConstraint | None = None,
+    ) -> AsyncStream[Event, Reply]:
+        """The next turn of a conversation. Arguments and errors as in `Engine.stream_chat`.
+
+        Awaiting it renders and checks the prompt, in another thread since that may take long: whoever has the stream
+        knows that the request can be obeyed.
+        """
+        open_stream = partial(
+            self.engine.stream_chat,
+            messages,
+            tools=tools,
+            thinking=thinking,
+            sampling=sampling,
+            constraint=constraint,
+        )
+        return AsyncStream(await asyncio.to_thread(open_stream))
+
+    async def stream_generate(
+        self,
+        prompt: str | Sequence[int],
+        sampling: SamplingParams | None = None,
+        *,
+        constraint: TokenConstraint | None = None,
+    ) -> AsyncStream[str, Completion]:
+        """What follows a raw prompt. Arguments and errors as in `Engine.stream_generate`, checked before it returns."""
+        open_stream = partial(self.engine.stream_generate, prompt, sampling, constraint=constraint)
+        return AsyncStream(await asyncio.to_thread(open_stream))
