@@ -13,6 +13,7 @@ from torch import Tensor
 
 from moonlet.cache import PAGE_SIZE, LatentPages
 from moonlet.chat.tokenizer import Tokenizer
+from moonlet.engine.language_model import VisionEncoder
 from moonlet.model.batch import ForwardBatch
 
 Script = Callable[[list[int]], Tensor]
@@ -25,6 +26,7 @@ class ScriptedModel:
     def __init__(self, script: Script, vocab_size: int, max_position_embeddings: int = 4096) -> None:
         self.vocab_size = vocab_size
         self.max_position_embeddings = max_position_embeddings
+        self.vision: VisionEncoder | None = None
         self.script = script
         self.pass_sizes: list[int] = []
         self.before_pass: Callable[[], None] = lambda: None
@@ -36,7 +38,11 @@ class ScriptedModel:
         self.before_pass()
         self.pass_sizes.append(len(batch.input_ids))
         rows = cache.layer(0).view(-1, 2)
-        rows[batch.slots] = torch.stack([batch.input_ids, batch.positions], dim=1).float()
+        entering = torch.stack([batch.input_ids, batch.positions], dim=1).float()
+        if batch.given is not None:
+            # A picture is seen as whatever its encoder made of it (tests/fakes/vision.py), in the place of the id.
+            entering[batch.given.rows, 0] = batch.given.values[:, 0]
+        rows[batch.slots] = entering
         logits = [self.script(self._context(batch, int(row), rows)) for row in batch.logits_rows]
         return torch.stack(logits) if logits else torch.empty(0, self.vocab_size)
 

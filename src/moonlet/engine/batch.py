@@ -6,9 +6,10 @@ from collections.abc import Sequence as Several
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from moonlet.engine.sequence import Sequence
-from moonlet.model.batch import ForwardBatch
+from moonlet.model.batch import ForwardBatch, GivenEmbeddings
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Chunk:
 def build_batch(chunks: Several[Chunk]) -> ForwardBatch:
     """One batch of all chunks, in their order, with the logits of the last token of each chunk that ends its sequence.
 
+    Encodes the images and frames that the chunks reach; raises MediaError where a video turns out to be damaged.
     Page tables are padded with page 0, which nothing past a sequence's length reads.
     """
     input_ids: list[int] = []
@@ -34,11 +36,17 @@ def build_batch(chunks: Several[Chunk]) -> ForwardBatch:
     slots: list[int] = []
     seq_idx: list[int] = []
     logits_rows: list[int] = []
+    features: list[tuple[int, Tensor]] = []
     for index, chunk in enumerate(chunks):
         sequence = chunk.sequence
         assert 0 < chunk.num_tokens <= sequence.num_uncomputed
         assert sequence.pages_wanted(chunk.num_tokens) == 0, "pages are allocated before the batch is built"
         span = range(sequence.num_computed, sequence.num_computed + chunk.num_tokens)
+        if sequence.features is not None:
+            shift = len(input_ids) - span.start
+            features.extend(
+                (position + shift, rows) for position, rows in sequence.features.read(span.start, span.stop)
+            )
         input_ids.extend(sequence.token_ids[span.start : span.stop])
         positions.extend(span)
         slots.extend(map(sequence.slot, span))
@@ -58,4 +66,13 @@ def build_batch(chunks: Several[Chunk]) -> ForwardBatch:
         seq_idx=torch.tensor(seq_idx, dtype=torch.int32),
         context_lens=torch.tensor([position + 1 for position in positions], dtype=torch.int32),
         logits_rows=torch.tensor(logits_rows, dtype=torch.int64),
+        given=_joined(features),
     )
+
+
+def _joined(features: Several[tuple[int, Tensor]]) -> GivenEmbeddings | None:
+    """Features that each begin at a row of the batch, as one."""
+    if not features:
+        return None
+    rows = torch.cat([torch.arange(row, row + len(values)) for row, values in features])
+    return GivenEmbeddings(rows, torch.cat([values for _, values in features]))

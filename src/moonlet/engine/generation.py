@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from moonlet.engine.constraint import TokenConstraint
+from moonlet.engine.media import MediaSpan
 from moonlet.engine.params import SamplingParams
 from moonlet.engine.result import FinishReason, Timings
 from moonlet.engine.runner import Runner
@@ -45,11 +46,13 @@ class Generation:
         vocab_size: int,
         stop_ids: frozenset[int],
         constraint: TokenConstraint | None = None,
+        media: tuple[MediaSpan, ...] = (),
         on_prefill: PrefillProgress | None = None,
         started: float | None = None,
     ) -> None:
         """vocab_size: ids from here on are never sampled.  stop_ids: the model's own ends of a turn.
 
+        media: what the placeholders among the prompt's ids stand for.
         started: time.perf_counter() of the caller's call, from which the first token is timed.
         Raises PromptError or ContextLengthError for a prompt that cannot be run.
         """
@@ -57,6 +60,7 @@ class Generation:
         self._started = time.perf_counter() if started is None else started
         self._runner = runner
         self._prompt_ids = prompt_ids
+        self._media = media
         self._on_prefill = on_prefill
         self.seed = secrets.randbits(63) if params.seed is None else params.seed
         self.wants_logprobs = params.logprobs is not None
@@ -81,7 +85,7 @@ class Generation:
     def tokens(self) -> Generator[GeneratedToken, None, None]:
         """Run to the end. However this ends (return, error, the iterator closed), the sequence's pages are given up."""
         self._prefill_started = time.perf_counter()
-        sequence = self._runner.admit(self._prompt_ids)
+        sequence = self._runner.admit(self._prompt_ids, self._media)
         self.num_cached_tokens = sequence.num_cached_tokens
         try:
             while self.finish_reason is None:

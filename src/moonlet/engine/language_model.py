@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from torch import Tensor
 
 from moonlet.cache import LatentPages
 from moonlet.model.batch import ForwardBatch
+from moonlet.model.vision import VisionItem
+
+
+class VisionEncoder(Protocol):
+    """The vision tower and its projector."""
+
+    def encode(self, items: Sequence[VisionItem]) -> list[Tensor]:
+        """Features of each item: [num_tokens, hidden_size of the language model] float32.
+
+        The same bits whether an item comes alone or with others.
+        """
+        ...
 
 
 class LanguageModel(Protocol):
@@ -21,6 +34,11 @@ class LanguageModel(Protocol):
     @property
     def max_position_embeddings(self) -> int:
         """Tokens of the longest context the model was made for."""
+        ...
+
+    @property
+    def vision(self) -> VisionEncoder | None:
+        """What turns pictures into rows for the decoder; None for a checkpoint that reads text only."""
         ...
 
     def new_cache(self, num_pages: int) -> LatentPages:

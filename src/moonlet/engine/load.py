@@ -17,6 +17,7 @@ from moonlet.chat.tokenizer import Tokenizer
 from moonlet.checkpoint import Checkpoint
 from moonlet.checkpoint.gguf import GgufCheckpoint
 from moonlet.config import EngineOptions, ModelConfig
+from moonlet.engine.language_model import VisionEncoder
 from moonlet.engine.placement import Placer, Progress, is_routed_expert
 from moonlet.engine.source import open_source
 from moonlet.errors import OptionError
@@ -49,6 +50,7 @@ class LoadedModel:
     cache_dtype, device: of the latent pages.  context_length: tokens of prompt and reply together.
     int8_loss: relative change of the weights that were made INT8 while loading, root mean square; 0 if none were.
     torch_threads: threads torch itself may use in a forward pass.
+    vision: the tower that reads images and video; None for a checkpoint without one.
     """
 
     config: ModelConfig
@@ -61,6 +63,7 @@ class LoadedModel:
     device: torch.device
     torch_threads: int
     int8_loss: float
+    vision: VisionEncoder | None = None
 
     @property
     def vocab_size(self) -> int:

@@ -17,16 +17,24 @@ from torch import Tensor
 
 from moonlet.cache import PageAllocator, pages_for
 from moonlet.engine.batch import Chunk, build_batch
+from moonlet.engine.features import FeatureCache, FeatureReader
 from moonlet.engine.language_model import LanguageModel
+from moonlet.engine.media import MediaSpan
 from moonlet.engine.sequence import Sequence
 from moonlet.errors import ContextLengthError, PromptError
+
+FEATURE_CACHE_BYTES = 256 << 20
+"""Features of two of K2.5's largest pictures: 4,096 tokens of 7,168 values each."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Prefix:
-    """Tokens whose latents lie in `pages`, held by nobody else."""
+    """Tokens whose latents lie in `pages`, held by nobody else.
 
-    token_ids: list[int]
+    identity_ids: a picture's placeholders look like any other's, so the tokens' ids would not tell what was seen.
+    """
+
+    identity_ids: list[int]
     pages: list[int]
 
 
@@ -42,6 +50,7 @@ class Runner:
         num_pages = pages_for(context_length)
         self.allocator = PageAllocator(num_pages)
         self._cache = model.new_cache(num_pages)
+        self._features = FeatureCache(FEATURE_CACHE_BYTES)
         self._kept: _Prefix | None = None
         self._num_open = 0
         # Re-entrant: the garbage collector may close a forgotten reply while this thread is inside a step.
@@ -64,18 +73,23 @@ class Runner:
                 f"reply; shorten the prompt {advice if can_grow else 'or start a new conversation'}"
             )
 
-    def admit(self, prompt_ids: list[int]) -> Sequence:
+    def admit(self, prompt_ids: list[int], media: tuple[MediaSpan, ...] = ()) -> Sequence:
         """Open a sequence for a prompt; whoever calls this must call `finish` or `abandon`.
 
         Pages of the kept prefix that hold the same tokens become the sequence's own. At least the last token of the
         prompt is computed anew, since its logits choose the first token of the reply.
+        media: what the placeholders among the ids stand for; the model has a vision tower if there is any.
         The prompt must have passed `check_prompt`.
         """
-        sequence = Sequence(token_ids=list(prompt_ids), num_prompt_tokens=len(prompt_ids))
+        features = None
+        if media:
+            assert self._model.vision is not None, "media for a model without a vision tower are refused before"
+            features = FeatureReader(media, self._model.vision, self._features)
+        sequence = Sequence(list(prompt_ids), num_prompt_tokens=len(prompt_ids), media=media, features=features)
         with self._lock:
             self._num_open += 1
             if self._kept is not None:
-                num_common = _common_length(self._kept.token_ids, prompt_ids[:-1])
+                num_common = _common_length(self._kept.identity_ids, sequence.identity_ids(len(prompt_ids) - 1))
                 if num_common > 0:
                     num_shared = pages_for(num_common)
                     sequence.pages, rest = self._kept.pages[:num_shared], self._kept.pages[num_shared:]
@@ -111,7 +125,7 @@ class Runner:
             num_kept = pages_for(sequence.num_computed)
             if num_kept > 0:
                 self._drop_kept()
-                self._kept = _Prefix(sequence.token_ids[: sequence.num_computed], sequence.pages[:num_kept])
+                self._kept = _Prefix(sequence.identity_ids(sequence.num_computed), sequence.pages[:num_kept])
             self.allocator.free(sequence.pages[num_kept:])
             sequence.pages = []
 
@@ -131,6 +145,8 @@ class Runner:
 
     def _close(self, sequence: Sequence) -> None:
         sequence.is_closed = True
+        if sequence.features is not None:
+            sequence.features.close()
         self._num_open -= 1
 
     def _reserve(self, sequence: Sequence, num_tokens: int) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from moonlet.cache import PAGE_SIZE, pages_for
+from moonlet.engine.features import FeatureReader
+from moonlet.engine.media import MediaSpan, identity_ids
 
 
 @dataclass(slots=True)
@@ -17,6 +19,10 @@ class Sequence:
 
     token_ids: list[int]
     num_prompt_tokens: int
+    media: tuple[MediaSpan, ...] = ()
+    """What the placeholders in the prompt stand for, in ascending order."""
+    features: FeatureReader | None = None
+    """Reads `media`; None where there is none."""
     num_cached_tokens: int = 0
     """Tokens of the prompt whose latents were found, not computed."""
     num_computed: int = 0
@@ -26,6 +32,10 @@ class Sequence:
     @property
     def num_uncomputed(self) -> int:
         return len(self.token_ids) - self.num_computed
+
+    def identity_ids(self, num_tokens: int) -> list[int]:
+        """What the first `num_tokens` tokens are compared by: their ids, but for placeholders what they stand for."""
+        return identity_ids(self.token_ids[:num_tokens], self.media)
 
     def pages_wanted(self, num_tokens: int) -> int:
         """How many more pages it takes to compute the next `num_tokens` tokens."""

@@ -1,6 +1,6 @@
 """The maths of Kimi K2.5 and nothing else: weights, cache and experts are handed in."""
 
-from moonlet.model.batch import ForwardBatch
+from moonlet.model.batch import ForwardBatch, GivenEmbeddings
 from moonlet.model.decoder import Decoder, ForwardObserver, LayerPages
 from moonlet.model.expert_backend import ExpertBackend
 from moonlet.model.rope import Rope, inverse_frequencies, softmax_scale
@@ -12,6 +12,7 @@ __all__ = [
     "ExpertBackend",
     "ForwardBatch",
     "ForwardObserver",
+    "GivenEmbeddings",
     "LayerPages",
     "Rope",
     "WeightSource",

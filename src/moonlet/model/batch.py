@@ -9,6 +9,18 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
+class GivenEmbeddings:
+    """Features of pictures and video, which enter the decoder in the place of token embeddings.
+
+    rows: [K] int64, the tokens of the batch they are for.
+    values: [K, hidden_size] float32.
+    """
+
+    rows: Tensor
+    values: Tensor
+
+
+@dataclass(frozen=True, slots=True)
 class ForwardBatch:
     """One forward pass over T tokens of B sequences; prefill chunks and decode steps look the same.
 
@@ -19,6 +31,7 @@ class ForwardBatch:
     seq_idx: [T] int32, the row of page_tables that a token belongs to.
     context_lens: [T] int32, how many tokens of its sequence a token sees, itself included.
     logits_rows: [M] int64, the tokens whose logits are wanted.
+    given: features for placeholder tokens; None where all tokens are text.
 
     Tokens of one sequence stand in ascending order, and every earlier token of it is in this batch or
     already in the cache: a token's latent is stored before anything attends to it.
@@ -31,8 +44,12 @@ class ForwardBatch:
     seq_idx: Tensor
     context_lens: Tensor
     logits_rows: Tensor
+    given: GivenEmbeddings | None = None
 
     def to(self, device: torch.device) -> ForwardBatch:
         """The same batch with every tensor on `device`."""
-        moved = [getattr(self, tensor.name).to(device) for tensor in fields(self)]
-        return ForwardBatch(*moved)
+        given = None
+        if self.given is not None:
+            given = GivenEmbeddings(self.given.rows.to(device), self.given.values.to(device))
+        moved = {item.name: getattr(self, item.name).to(device) for item in fields(self) if item.name != "given"}
+        return ForwardBatch(**moved, given=given)

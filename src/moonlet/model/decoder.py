@@ -54,6 +54,8 @@ class Decoder:
         """Logits of the rows asked for: [len(batch.logits_rows), vocab_size] float32; fills the batch's cache slots."""
         ops, config = self._ops, self.config
         hidden_states = ops.embed(batch.input_ids, self._weights.embed_tokens)
+        if batch.given is not None:
+            hidden_states[batch.given.rows] = batch.given.values
         cos, sin = (table.to(hidden_states.device) for table in self._rope.cos_sin(batch.positions))
 
         for layer_idx, weights in enumerate(self._weights.layers):
