@@ -33,9 +33,13 @@ def expected_layout(config: ModelConfig) -> dict[str, TensorSpec]:
     """Every tensor of the checkpoint by its published name. K2.5 takes about a third of a second."""
     layout = dict(_language_model(config))
     if config.vision is not None:
-        layout.update(_vision_tower(config.vision))
-        layout.update(_projector(config.vision))
+        layout.update(vision_layout(config.vision))
     return layout
+
+
+def vision_layout(vision: VisionConfig) -> dict[str, TensorSpec]:
+    """Every tensor of the vision tower and its projector by its published name."""
+    return {**dict(_vision_tower(vision)), **dict(_projector(vision))}
 
 
 def _language_model(config: ModelConfig) -> Iterator[NamedSpec]:

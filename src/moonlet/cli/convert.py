@@ -43,8 +43,17 @@ SAFETENSORS = "safetensors"
     show_default=True,
     help="GGUF type of attention, shared experts, dense layers, embeddings and head.",
 )
+@click.option(
+    "--vision",
+    type=click.Choice(["bf16", "q8_0", "f16", "f32"]),
+    default="bf16",
+    show_default=True,
+    help="GGUF type of the vision tower, which is written beside the model as mmproj-NAME.gguf.",
+)
 @click.option("--split-size", type=click.FloatRange(min=0.001), help="Largest GGUF file; one file if not given. [GB]")
-def command(source: str, destination: Path, target: str, non_experts: str, split_size: float | None) -> None:
+def command(
+    source: str, destination: Path, target: str, non_experts: str, vision: str, split_size: float | None
+) -> None:
     """Convert the checkpoint SOURCE into DESTINATION.
 
     Published INT4 experts become q4_0 or q8_0 without loss, and q4_0 becomes INT4 again, byte for byte; other types
@@ -65,6 +74,7 @@ def command(source: str, destination: Path, target: str, non_experts: str, split
         experts=block_type(target.upper()),
         others=block_type(non_experts.upper()),
         max_file_bytes=None if split_size is None else round(split_size * 1e9),
+        vision=block_type(vision.upper()),
     )
     for path in write_as_gguf(resolve_model(source), destination, choice):
         click.echo(f"{path}  {path.stat().st_size / 1e9:.3f} GB")

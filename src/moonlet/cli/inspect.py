@@ -12,7 +12,7 @@ import click
 from moonlet.checkpoint.checkpoint import Checkpoint
 from moonlet.checkpoint.gguf import GgufCheckpoint
 from moonlet.checkpoint.hub import resolve_model
-from moonlet.cli.inspect_report import Report, make_report, open_if_present
+from moonlet.cli.inspect_report import Report, make_report, open_if_present, open_vision
 from moonlet.cli.inspect_view import show
 from moonlet.cli.options import engine_options
 from moonlet.config import EngineOptions
@@ -32,11 +32,14 @@ def command(path: str | None, as_json: bool, check: bool, options: EngineOptions
     """
     directory = resolve_model(path)
     checkpoint = open_if_present(directory)
+    vision = open_vision(directory, checkpoint, options)
     if check and checkpoint is None:
         raise click.UsageError(f"{directory} holds no weights, so there is nothing to --check")
     if check and checkpoint is not None:
         _check(checkpoint)
-    report = make_report(directory, checkpoint, options)
+        if vision is not None:
+            vision.check_values()
+    report = make_report(directory, checkpoint, vision, options)
     if as_json:
         click.echo(json.dumps(_as_json(report, check), indent=2))
     else:

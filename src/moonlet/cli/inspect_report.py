@@ -8,7 +8,7 @@ from pathlib import Path
 
 from moonlet.checkpoint import open_checkpoint
 from moonlet.checkpoint.checkpoint import Checkpoint
-from moonlet.checkpoint.gguf import GgufCheckpoint, open_gguf
+from moonlet.checkpoint.gguf import GgufCheckpoint, MmprojFile, config_with_vision, open_gguf, refuse_mmproj, vision_of
 from moonlet.checkpoint.index import has_weights
 from moonlet.config import EngineOptions, ModelConfig, load_model_config
 from moonlet.errors import OutOfMemoryError
@@ -43,11 +43,15 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything `inspect` shows. stored is None where the directory holds no weights."""
+    """Everything `inspect` shows. stored is None where the directory holds no weights.
+
+    vision_file: the name of the file with a GGUF model's vision tower.
+    """
 
     directory: Path
     config: ModelConfig
     stored: StoredTensors | None
+    vision_file: str | None
     parameters: cost.Parts
     active_parameters: int
     weight_bytes: cost.Parts
@@ -66,9 +70,31 @@ def open_if_present(directory: Path) -> Checkpoint | GgufCheckpoint | None:
     return open_checkpoint(directory) if has_weights(directory) else None
 
 
-def make_report(directory: Path, checkpoint: Checkpoint | GgufCheckpoint | None, options: EngineOptions) -> Report:
-    """Gather the facts. checkpoint: as `open_if_present` gave it.  options: what the plan for this machine assumes."""
-    config = load_model_config(directory) if checkpoint is None else checkpoint.config
+def open_vision(
+    directory: Path, checkpoint: Checkpoint | GgufCheckpoint | None, options: EngineOptions
+) -> MmprojFile | None:
+    """The verified file of a GGUF model's vision tower, if it has one."""
+    if isinstance(checkpoint, GgufCheckpoint):
+        return vision_of(checkpoint, options.mmproj)
+    refuse_mmproj(directory, options.mmproj)
+    return None
+
+
+def make_report(
+    directory: Path,
+    checkpoint: Checkpoint | GgufCheckpoint | None,
+    vision: MmprojFile | None,
+    options: EngineOptions,
+) -> Report:
+    """Gather the facts.
+
+    checkpoint, vision: as `open_if_present` and `open_vision` gave them.  options: what the plan for this machine
+    assumes.
+    """
+    if isinstance(checkpoint, GgufCheckpoint):
+        config = config_with_vision(checkpoint, vision)
+    else:
+        config = load_model_config(directory) if checkpoint is None else checkpoint.config
     stored = None
     if checkpoint is not None:
         num_tensors = len(checkpoint.stored_names if isinstance(checkpoint, GgufCheckpoint) else checkpoint.names)
@@ -80,6 +106,7 @@ def make_report(directory: Path, checkpoint: Checkpoint | GgufCheckpoint | None,
         directory=directory,
         config=config,
         stored=stored,
+        vision_file=None if vision is None else vision.path.name,
         parameters=cost.parameters(config),
         active_parameters=cost.active_parameters(config),
         weight_bytes=replace(sizes, routed_experts=expert_bytes),

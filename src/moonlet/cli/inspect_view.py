@@ -81,7 +81,9 @@ def _model_rows(report: Report) -> Iterable[tuple[str, str]]:
         yield "experts stored", "BF16" if scheme is None else f"INT{scheme.num_bits}, groups of {scheme.group_size}"
     vision = config.vision
     if vision is not None:
-        yield "vision", f"{vision.vt_num_hidden_layers} blocks of {vision.vt_hidden_size}, patch {vision.patch_size}"
+        where = "" if report.vision_file is None else f"; from {report.vision_file}"
+        shape = f"{vision.vt_num_hidden_layers} blocks of {vision.vt_hidden_size}, patch {vision.patch_size}"
+        yield "vision", shape + where
     language = report.parameters.total - report.parameters.vision
     yield (
         "parameters",
@@ -141,7 +143,8 @@ def _machine_rows(machine: Machine) -> Iterable[tuple[str, str]]:
         return
     yield (
         "must be in memory",
-        f"{size_text(plan.non_expert_bytes)} of weights, {size_text(plan.workspace_bytes)} to work in",
+        f"{size_text(plan.non_expert_bytes + plan.vision_bytes)} of weights, "
+        f"{size_text(plan.workspace_bytes)} to work in",
     )
     yield "context", f"{plan.context_length:,} tokens fit, {size_text(plan.kv_bytes)} of cache when full"
     if plan.experts_fit:

@@ -43,11 +43,12 @@ def load(model: str | None, options: EngineOptions, notes: Output) -> LLM:
 def plan_line(plan: MemoryPlan, options: EngineOptions) -> str:
     """What will be used of this machine, before it is."""
     form = " as INT8" if options.dense == "int8" else ""
+    vision = f"{size_text(plan.vision_bytes)} of vision tower, " if plan.vision_bytes else ""
     experts = f"{size_text(plan.expert_bytes)} of routed experts mapped"
     if not plan.experts_fit:
         experts += f", {size_text(plan.expert_room_bytes)} of it in memory and the rest read from disk as needed"
     return (
-        f"memory: {size_text(plan.non_expert_bytes)} of weights{form}, {experts}, "
+        f"memory: {size_text(plan.non_expert_bytes)} of weights{form}, {vision}{experts}, "
         f"cache {size_text(plan.kv_bytes)} for {plan.context_length:,} tokens, "
         f"{size_text(plan.available_bytes)} available"
     )

@@ -87,6 +87,9 @@ class EngineOptions:
     context_length: int | None = option(
         None, "Context to reserve; what fits, up to the model's own limit, if not given.", low=1, unit="tokens"
     )
+    mmproj: str | None = option(
+        None, "GGUF file with the vision tower of a .gguf model; the mmproj*.gguf beside it if not given."
+    )
     reference: bool = option(False, "Run the plain float32 torch reference instead of the kernels (slow).")
 
     def __post_init__(self) -> None:

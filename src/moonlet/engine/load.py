@@ -20,6 +20,7 @@ from moonlet.config import EngineOptions, ModelConfig
 from moonlet.engine.language_model import VisionEncoder
 from moonlet.engine.placement import Placer, Progress, is_routed_expert
 from moonlet.engine.source import open_source
+from moonlet.engine.vision import load_vision, vision_operations
 from moonlet.errors import OptionError
 from moonlet.experts import (
     Bf16Experts,
@@ -63,7 +64,7 @@ class LoadedModel:
     device: torch.device
     torch_threads: int
     int8_loss: float
-    vision: VisionEncoder | None = None
+    vision: VisionEncoder | None
 
     @property
     def vocab_size(self) -> int:
@@ -102,14 +103,14 @@ def load_model(
     Every file is verified and the plan is held against this machine's memory before a weight is read.
     Raises ConfigError, CheckpointError, TemplateError, OptionError or OutOfMemoryError, each in one line.
     """
-    source = open_source(directory)
+    source = open_source(directory, options.mmproj)
     checkpoint = source.checkpoint
     device = _device(options)
     # Blocks of a GGUF file are multiplied by as they are where the kernels run; elsewhere they are widened.
     kept = block_formats() if device.type == "cpu" and not options.reference else frozenset[str]()
     placer = Placer(checkpoint, device, int8_linears=options.dense == "int8", block_formats=kept, progress=progress)
     stored = (_expert_bytes(checkpoint), placer.total_bytes if isinstance(checkpoint, GgufCheckpoint) else None)
-    plan = plan_memory(checkpoint.config, options, _available_bytes(device), *stored)
+    plan = plan_memory(source.config, options, _available_bytes(device), *stored)
     if on_plan is not None:
         on_plan(plan)
 
@@ -117,8 +118,9 @@ def load_model(
     with torch.inference_mode():
         weights = bind_weights(checkpoint.config, placer.source())
         experts = _experts(checkpoint, options, ops, device)
+        vision = load_vision(source, vision_operations(options), device)
     return LoadedModel(
-        config=checkpoint.config,
+        config=source.config,
         decoder=Decoder(checkpoint.config.text, weights, ops, experts),
         tokenizer=source.tokenizer,
         template=source.template,
@@ -126,6 +128,7 @@ def load_model(
         context_length=plan.context_length,
         cache_dtype=torch.float32 if options.reference else torch.float16,
         device=device,
+        vision=vision,
         int8_loss=placer.rounding_loss.relative,
         # The kernels bring their own threads. Torch's, used for little more than additions, would spin beside them and
         # take their cores: with both, a prefill was measured 4 to 6 times slower on 2 busy cores.

@@ -70,7 +70,7 @@ class Placer:
         stored = self.checkpoint.get(name)
         if self.device.type == "cpu":
             placed = stored
-            _read_pages(stored)
+            read_pages(stored)
         else:
             placed = stored.to(self.device)
         self._report(stored.nbytes)
@@ -100,7 +100,7 @@ class Placer:
     def _linear(self, name: str) -> LinearWeight:
         blocks = self._blocks(name)
         if blocks is not None:
-            _read_pages(blocks.rows)
+            read_pages(blocks.rows)
             self._report(blocks.num_bytes)
             return BlockWeight(blocks.rows, blocks.kind.name)
         if not self.int8_linears:
@@ -121,6 +121,6 @@ class Placer:
             self.progress(self._done_bytes, self._total_bytes)
 
 
-def _read_pages(stored: Tensor) -> None:
+def read_pages(stored: Tensor) -> None:
     """Touch one byte of every page of a mapped tensor, so that the disk is read now and not in the first answer."""
     stored.view(torch.uint8).flatten()[::4096].sum()

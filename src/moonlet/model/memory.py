@@ -8,6 +8,7 @@ from moonlet.config import EngineOptions, ModelConfig
 from moonlet.errors import OutOfMemoryError
 from moonlet.model.cost import CACHE_ELEMENT_BYTES, kv_bytes_per_token, weight_bytes
 from moonlet.model.machine import available_device_bytes, available_memory_bytes
+from moonlet.model.vision.input import MAX_PATCHES
 
 PAGE_TOKENS = 64
 """The cache is handed out in pages of this many tokens, so a plan is whole pages."""
@@ -21,13 +22,16 @@ class MemoryPlan:
     expert_room_bytes: main memory left to hold routed experts, as page cache.
     non_expert_bytes: weights that every token reads; they must fit.
     expert_bytes: routed experts, mapped from the files. They need not fit: what does not is read from disk again.
-    workspace_bytes: activations of one chunk.  kv_bytes: the cache of `context_length` tokens.
+    vision_bytes: weights of the vision tower and its projector, 0 without one.
+    workspace_bytes: activations of one chunk of text or of the largest picture.
+    kv_bytes: the cache of `context_length` tokens.
     """
 
     available_bytes: int
     expert_room_bytes: int
     non_expert_bytes: int
     expert_bytes: int
+    vision_bytes: int
     workspace_bytes: int
     kv_bytes_per_token: int
     context_length: int
@@ -40,7 +44,7 @@ class MemoryPlan:
     @property
     def required_bytes(self) -> int:
         """Everything that must be in memory at once."""
-        return self.non_expert_bytes + self.workspace_bytes + self.kv_bytes
+        return self.non_expert_bytes + self.vision_bytes + self.workspace_bytes + self.kv_bytes
 
     @property
     def experts_fit(self) -> bool:
@@ -70,10 +74,10 @@ def plan_memory(
     per_token = kv_bytes_per_token(config, 4 if options.reference else CACHE_ELEMENT_BYTES)
     if available_bytes is None:
         available_bytes = available_device_bytes(options.device)
-    workspace = _workspace_bytes(config, options.chunk_size)
-    # The vision part is mapped, and costs nothing until a picture is read.
+    # Text and pictures take turns.
+    workspace = max(_workspace_bytes(config, options.chunk_size), _vision_workspace_bytes(config))
     non_expert = sizes.non_expert - sizes.vision if non_expert_bytes is None else non_expert_bytes
-    fixed = non_expert + workspace
+    fixed = non_expert + sizes.vision + workspace
     left = available_bytes - fixed
     if left < PAGE_TOKENS * per_token:
         raise OutOfMemoryError(_does_not_fit(config, options, fixed + PAGE_TOKENS * per_token, available_bytes))
@@ -90,7 +94,7 @@ def plan_memory(
         budget = max(beside_experts, left // 8, PAGE_TOKENS * per_token)
         context = min(config.text.max_position_embeddings, _whole_pages(budget // per_token))
     room = left - context * per_token if options.device == "cpu" else available_memory_bytes()
-    return MemoryPlan(available_bytes, room, non_expert, routed, workspace, per_token, context)
+    return MemoryPlan(available_bytes, room, non_expert, routed, sizes.vision, workspace, per_token, context)
 
 
 def _workspace_bytes(config: ModelConfig, chunk_size: int) -> int:
@@ -100,6 +104,14 @@ def _workspace_bytes(config: ModelConfig, chunk_size: int) -> int:
     routed = text.num_experts_per_tok * text.moe_intermediate_size
     widest = max(2 * text.intermediate_size, 2 * text.shared_intermediate_size, queries, routed)
     return 4 * (chunk_size * (4 * text.hidden_size + 2 * widest) + text.vocab_size)
+
+
+def _vision_workspace_bytes(config: ModelConfig) -> int:
+    """Activations of the largest picture: the residual stream before and after a block in float32; queries, keys and
+    values, the last two once more in the order attention reads them, and the heads' results in BF16."""
+    if config.vision is None:
+        return 0
+    return MAX_PATCHES * config.vision.vt_hidden_size * (2 * 4 + (3 + 2 + 1) * 2)
 
 
 def _does_not_fit(config: ModelConfig, options: EngineOptions, needed: int, available: int) -> str:

@@ -2,7 +2,7 @@
 
 Q4_0 experts become INT4 again, code for code, provided their scales fit BF16; experts of other types are widened to
 BF16. A file made by `convert_to_gguf` gives back every tensor it did not round, byte for byte, and the small files of
-its source; the vision tower comes from the safetensors file beside it.
+its source; the vision tower comes from the `mmproj` file beside it.
 """
 
 from __future__ import annotations
@@ -16,19 +16,18 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
 from moonlet.checkpoint.gguf import GgufCheckpoint, GgufTokenizer
+from moonlet.checkpoint.gguf.mmproj import MmprojFile, find_mmproj
 from moonlet.checkpoint.gguf.writer import Progress
 from moonlet.checkpoint.layout import TensorSpec
 from moonlet.checkpoint.write import write_checkpoint
 from moonlet.config import Int4Quantization, ModelConfig, parse_model_config, published_config
 from moonlet.config.json_file import JsonObject, parse_json_object
-from moonlet.errors import CheckpointError, ConfigError
+from moonlet.errors import ConfigError
 from moonlet.formats.gguf.int4 import q4_0_to_int4
 from moonlet.quant.source_files import write_source_files
-from moonlet.quant.to_gguf import vision_file
 
 logger = logging.getLogger(__name__)
 
@@ -44,8 +43,8 @@ def convert_to_safetensors(
     a Q4_0 scale does not fit BF16.
     """
     carried = checkpoint.source_files()
-    vision = vision_file(checkpoint.files[0])
-    config, files = _target(checkpoint, carried, has_vision=vision.is_file())
+    vision = find_mmproj(checkpoint.files[0], checkpoint.config.text)
+    config, files = _target(checkpoint, carried, has_vision=vision is not None)
     write_checkpoint(directory, config, partial(_tensor, checkpoint, config, vision), progress=progress)
     # Last, since until then config.json marks the directory as this run's own.
     write_source_files(directory, files)
@@ -85,10 +84,12 @@ def _experts_are_q4_0(checkpoint: GgufCheckpoint) -> bool:
     return all(m.kind.name == "Q4_0" for layer in layers for m in (layer.gate_proj, layer.up_proj, layer.down_proj))
 
 
-def _tensor(checkpoint: GgufCheckpoint, config: ModelConfig, vision: Path, name: str, spec: TensorSpec) -> Tensor:
+def _tensor(
+    checkpoint: GgufCheckpoint, config: ModelConfig, vision: MmprojFile | None, name: str, spec: TensorSpec
+) -> Tensor:
     """One tensor of the published layout."""
-    if name.startswith(("vision_tower.", "mm_projector.")):
-        return _vision_tensor(vision, name, spec)
+    if vision is not None and name.startswith(("vision_tower.", "mm_projector.")):
+        return vision.get(name).view(spec.shape).contiguous()
     published = name.removeprefix(config.tensor_prefix)
     if ".mlp.experts." in published:
         return _expert_tensor(checkpoint, published, spec)
@@ -108,17 +109,6 @@ def _expert_tensor(checkpoint: GgufCheckpoint, published: str, spec: TensorSpec)
         return stored.dequantize(torch.bfloat16)
     packed, scale = q4_0_to_int4(stored.rows.numpy(), matrix_name)
     return packed if last == "weight_packed" else scale
-
-
-def _vision_tensor(path: Path, name: str, spec: TensorSpec) -> Tensor:
-    with safe_open(path, framework="pt") as file:
-        if name not in file.keys():  # noqa: SIM118 (not a mapping)
-            raise CheckpointError(f"{name}: not in {path.name}, which should hold the vision tower")
-        tensor: Tensor = file.get_tensor(name)
-    if tuple(tensor.shape) != spec.shape or tensor.dtype != torch.bfloat16:
-        found = f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
-        raise CheckpointError(f"{name}: {found} in {path.name}, expected bfloat16 {list(spec.shape)}")
-    return tensor
 
 
 def _write_ranks(path: Path, tokenizer: GgufTokenizer) -> None:

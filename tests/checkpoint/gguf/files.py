@@ -28,8 +28,12 @@ def tiny_tokenizer() -> GgufTokenizer:
 
 
 def write_tiny(
-    path: Path, experts: str = "Q4_0", others: str = "BF16", max_file_bytes: int | None = None
+    path: Path,
+    experts: str = "Q4_0",
+    others: str = "BF16",
+    max_file_bytes: int | None = None,
+    vision: str = "BF16",
 ) -> tuple[Path, ...]:
-    """The tiny checkpoint as GGUF; returns the files."""
-    choice = GgufChoice(block_type(experts), block_type(others), max_file_bytes)
+    """The tiny checkpoint as GGUF; returns the files, the vision tower's last."""
+    choice = GgufChoice(block_type(experts), block_type(others), max_file_bytes, block_type(vision))
     return convert_to_gguf(open_checkpoint(TINY), tiny_tokenizer(), read_source_files(TINY), path, choice)

@@ -76,6 +76,14 @@ class Metadata:
         numbers: list[int] = value.tolist()
         return numbers
 
+    def numbers(self, key: str) -> list[float]:
+        """A list of numbers."""
+        value = self._take(key, None)
+        if not isinstance(value, np.ndarray) or value.dtype.kind not in "iuf":
+            raise self._mistyped(key, value, "a list of numbers")
+        numbers: list[float] = value.tolist()
+        return numbers
+
     def matching(self, prefix: str) -> tuple[str, ...]:
         """The keys that begin with `prefix`."""
         return tuple(key for key in self._values if key.startswith(prefix))

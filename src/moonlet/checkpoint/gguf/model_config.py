@@ -24,7 +24,7 @@ def check_architecture(metadata: Metadata) -> None:
     if architecture == "clip" or metadata.string("general.type", "model") == "mmproj":
         raise ConfigError(
             f"{metadata.file_name}: holds the vision tower (mmproj), not a language model; give the model's own .gguf "
-            "file, pictures in GGUF form are not read yet"
+            "file, and this one with --mmproj"
         )
     if architecture != ARCHITECTURE:
         raise ConfigError(

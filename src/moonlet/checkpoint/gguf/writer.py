@@ -24,8 +24,8 @@ from moonlet.formats.gguf import BlockType
 
 VERSION = 3
 _U16, _U32, _I32, _F32, _BOOL = 2, 4, 5, 6, 7
-Fact = bool | int | float | str | list[str] | list[int]
-"""A metadata value: int is written as 32 bits unsigned, a list of int as 32 bits signed, float as 32 bits."""
+Fact = bool | int | float | str | list[str] | list[int] | list[float]
+"""A metadata value: int is written as 32 bits unsigned, a list of int as 32 bits signed, floats as 32 bits."""
 
 Progress = Callable[[int, int], None]
 """Called with the bytes done and the bytes in all."""
@@ -143,6 +143,8 @@ def _value(value: Fact) -> bytes:
     strings = [item for item in value if isinstance(item, str)]
     if strings:
         return struct.pack("<IIQ", ARRAY, STRING, len(strings)) + b"".join(map(_text, strings))
+    if any(isinstance(item, float) for item in value):
+        return struct.pack("<IIQ", ARRAY, _F32, len(value)) + np.array(value, dtype="<f4").tobytes()
     return struct.pack("<IIQ", ARRAY, _I32, len(value)) + np.array(value, dtype="<i4").tobytes()
 
 

@@ -13,6 +13,8 @@ MAX_SIDE_PATCHES = 512
 """Patches along a side: the published rotary table ends there, and pre-processing never gives more."""
 MAX_FRAMES = 4
 """Frames of one chunk: the published time embedding has as many rows."""
+MAX_PATCHES = 16384
+"""Patches of the largest picture, and of the largest chunk of four frames, that pre-processing gives."""
 MERGE = 2
 """Patches along each side of the square that becomes one token of text."""
 
