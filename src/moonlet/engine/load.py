@@ -118,7 +118,7 @@ def load_model(
     with torch.inference_mode():
         weights = bind_weights(checkpoint.config, placer.source())
         experts = _experts(checkpoint, options, ops, device)
-        vision = load_vision(source, vision_operations(options), device)
+        vision = load_vision(source, vision_operations(options, device), device)
     return LoadedModel(
         config=source.config,
         decoder=Decoder(checkpoint.config.text, weights, ops, experts),

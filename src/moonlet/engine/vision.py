@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 from torch import Tensor
 
 from moonlet.config import EngineOptions
 from moonlet.engine.placement import read_pages
 from moonlet.engine.source import ModelSource
-from moonlet.model.vision import TorchVisionOps, VisionModel, VisionOps, bind_vision_weights
+from moonlet.model.vision import (
+    CpuVisionOps,
+    TorchVisionOps,
+    VisionModel,
+    VisionOps,
+    bind_vision_weights,
+    has_bf16_products,
+)
 
 
 def load_vision(source: ModelSource, ops: VisionOps, device: torch.device) -> VisionModel | None:
@@ -26,6 +35,11 @@ def load_vision(source: ModelSource, ops: VisionOps, device: torch.device) -> Vi
     return VisionModel(config, bind_vision_weights(config, tensor), ops)
 
 
-def vision_operations(options: EngineOptions) -> VisionOps:
-    """Float32 for the reference, BF16 products elsewhere."""
-    return TorchVisionOps(torch.float32 if options.reference else torch.bfloat16)
+def vision_operations(options: EngineOptions, device: torch.device) -> VisionOps:
+    """Plain float32 for the reference; BF16 products on a GPU, and on CPU cores that have instructions for them."""
+    if options.reference:
+        return TorchVisionOps(torch.float32)
+    if device.type == "cuda":
+        return TorchVisionOps(torch.bfloat16)
+    num_threads = options.num_threads or len(os.sched_getaffinity(0))
+    return CpuVisionOps(num_threads, torch.bfloat16 if has_bf16_products() else torch.float32)

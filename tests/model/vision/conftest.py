@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,12 @@ def items(expected: dict[str, Tensor]) -> dict[str, VisionItem]:
 def random_item() -> VisionItem:
     generator = torch.Generator().manual_seed(7)
     return VisionItem(torch.rand(2 * 18 * 26, 3, 14, 14, generator=generator) * 2 - 1, Grid(2, 18, 26))
+
+
+@pytest.fixture(autouse=True)
+def one_torch_thread() -> Iterator[None]:
+    """Tiny products on several threads mostly wait for each other where the machine is busy."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -29,7 +29,7 @@ def patch_positions(pos_emb: Tensor, grid: Grid) -> Tensor:
     space = table.flatten(0, 1)
     if grid.t == 1:
         return space
-    return (space + frame_embeddings(grid.t, space.shape[1]).unsqueeze(1)).flatten(0, 1)
+    return (space + frame_embeddings(grid.t, space.shape[1]).to(space.device).unsqueeze(1)).flatten(0, 1)
 
 
 def frame_embeddings(num_frames: int, width: int) -> Tensor:

@@ -25,17 +25,20 @@ def layer_norm(x: Tensor, norm: Affine, eps: float = LAYER_NORM_EPS) -> Tensor:
     return torch.nn.functional.layer_norm(x.float(), x.shape[-1:], norm.weight.float(), norm.bias.float(), eps)
 
 
-def embed_patches(weights: VisionWeights, item: VisionItem) -> Tensor:
+def embed_patches(ops: VisionOps, weights: VisionWeights, item: VisionItem) -> Tensor:
     """The residual stream's beginning: [n, D] float32. In float32, since BF16 would round the pixels themselves."""
-    layer = weights.patch_embed
-    patches = item.pixels.to(layer.weight.device).flatten(1)
-    embedded = torch.nn.functional.linear(patches, layer.weight.float(), layer.bias.float())
-    return embedded + patch_positions(weights.pos_emb, item.grid).to(embedded.device)
+    weight, bias = weights.patch_embed.weight.float(), weights.patch_embed.bias.float()
+    positions = patch_positions(weights.pos_emb, item.grid)
+
+    def embed(patches: Tensor, places: Tensor) -> Tensor:
+        return torch.nn.functional.linear(patches, weight, bias) + places
+
+    return ops.rows(embed, item.pixels.to(weight.device).flatten(1), positions)
 
 
 def encode_item(ops: VisionOps, config: VisionConfig, weights: VisionWeights, item: VisionItem) -> Tensor:
     """The tower's last hidden states, [n, D] float32; every patch sees all patches of its item."""
-    hidden_states = embed_patches(weights, item)
+    hidden_states = embed_patches(ops, weights, item)
     cos, sin = rotations(config.vt_hidden_size // config.vt_num_attention_heads, item.grid)
     turns = cos.to(hidden_states.device), sin.to(hidden_states.device)
     for block in weights.blocks:
