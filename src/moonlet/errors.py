@@ -10,6 +10,8 @@ MoonletError
 │   ├── TemplateError         the chat template fails or exceeds its limits
 │   ├── OutOfMemoryError      the plan does not fit this machine, said before loading
 │   └── OptionError           an option value or a combination of options
+├── QueueFullError            more requests are open than the engine takes; says when to try again
+├── EngineClosedError         the engine is shutting down or shut
 ├── ConstraintError           a grammar led a reply to where no token is allowed
 └── ShapeError                a tensor given to a kernel or a layer has the wrong shape or type: our own mistake
 """
@@ -55,6 +57,19 @@ class OutOfMemoryError(UserError):
 
 class OptionError(UserError):
     """An option has an impossible value or contradicts another."""
+
+
+class QueueFullError(MoonletError):
+    """The engine has as many open requests as it takes."""
+
+    def __init__(self, num_open: int, retry_after_s: int) -> None:
+        """retry_after_s: whole seconds after which a place should be free."""
+        super().__init__(f"{num_open} requests are open, which is all the engine takes; try again in {retry_after_s} s")
+        self.retry_after_s = retry_after_s
+
+
+class EngineClosedError(MoonletError):
+    """The engine is closed, or was closed while a reply was being made."""
 
 
 class ConstraintError(MoonletError):

@@ -27,9 +27,9 @@ TOOLS = [{"type": "function", "function": {"name": "find", "parameters": {"type"
 
 def held_pages(engine) -> int:
     engine.forget()
-    runner = engine._runner
-    runner.allocator.check()
-    return runner.allocator.num_held
+    pool = engine._worker.core.pool
+    pool.check()
+    return pool.allocator.num_held
 
 
 def test_a_reply_has_reasoning_content_and_usage():
@@ -235,7 +235,7 @@ def test_an_error_in_the_model_reaches_the_caller_and_frees_the_pages():
     model.before_pass = fail
     with pytest.raises(ValueError, match="broken"):
         engine.chat(QUESTION, sampling=GREEDY)
-    assert engine._runner.allocator.num_held == 0
+    assert engine._worker.core.pool.allocator.num_held == 0
 
 
 def test_the_reply_of_an_unfinished_stream_is_refused():

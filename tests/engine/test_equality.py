@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 from functools import cache
 
 import pytest
 
 from moonlet.config import EngineOptions
-from moonlet.engine import Completion, Engine, SamplingParams
+from moonlet.engine import AsyncEngine, Completion, Engine, SamplingParams
 from moonlet.engine.load import LoadedModel, load_model
 from tests.fakes.engines import TINY
 
@@ -24,9 +26,19 @@ def loaded(activations: str, dense: str, num_threads: int, reference: bool) -> L
     return load_model(TINY, options)
 
 
-def llm(activations: str, dense: str, chunk_size: int = 512, num_threads: int = 1, reference: bool = False) -> Engine:
+def llm(
+    activations: str,
+    dense: str,
+    chunk_size: int = 512,
+    num_threads: int = 1,
+    reference: bool = False,
+    context_length: int = 2048,
+    **limits: int,
+) -> Engine:
     model = loaded(activations, dense, num_threads, reference)
-    return Engine(model, model.tokenizer, model.template, context_length=2048, chunk_size=chunk_size)
+    return Engine(
+        model, model.tokenizer, model.template, context_length=context_length, chunk_size=chunk_size, **limits
+    )
 
 
 def cold(model: Engine, prompt: str = PROMPT) -> Completion:
@@ -74,6 +86,42 @@ def test_company_changes_no_bit():
         open_streams = [stream for stream in open_streams if next(stream, None) is not None]
     for stream, alone in zip(streams, expected, strict=True):
         assert_same(stream.completion, alone)
+
+
+@pytest.mark.parametrize(("activations", "dense"), FORMS)
+def test_64_requests_at_once_get_what_each_gets_alone(activations, dense):
+    """Random arrival, prompts that begin alike, a few left early, and pages for a third of them: some are preempted."""
+    rng = random.Random(5)
+    starts = [[rng.randrange(600) for _ in range(150)] for _ in range(3)]
+    requests = [
+        (
+            [*rng.choice(starts)[: rng.randint(20, 150)], *rng.choices(range(600), k=rng.randint(1, 60))],
+            SamplingParams(seed=rng.randrange(9), max_tokens=rng.randint(1, 40), logprobs=3, ignore_eos=True),
+        )
+        for _ in range(64)
+    ]
+    left = set(rng.sample(range(64), 8))
+    small = llm(activations, dense, chunk_size=48, num_threads=2, context_length=256, cache_tokens=1024)
+
+    async def ask(index: int, prompt: list[int], params: SamplingParams) -> Completion:
+        await asyncio.sleep(rng.random() * 0.3)
+        async with await AsyncEngine(small).stream_generate(prompt, params) as stream:
+            async for _ in stream:
+                if index in left:
+                    break
+        return stream.result
+
+    async def run() -> list[Completion]:
+        return await asyncio.gather(*(ask(index, *request) for index, request in enumerate(requests)))
+
+    found = asyncio.run(run())
+    assert small.stats().num_preempted > 0
+    assert small.stats().counts.cached_tokens > 0
+    alone = llm(activations, dense)
+    for index, (prompt, params) in enumerate(requests):
+        if index not in left:
+            alone.forget()
+            assert_same(found[index], alone.generate(prompt, params))
 
 
 def test_the_torch_reference_promises_closeness_only():

@@ -15,9 +15,9 @@ from moonlet.config import EngineOptions
 from moonlet.engine.features import FeatureCache
 from moonlet.engine.load import LoadedModel, load_model
 from moonlet.engine.media import MediaSpan, place_media
-from moonlet.engine.runner import Runner
 from moonlet.model.vision import Grid
 from tests.fakes.engines import TINY, hashing_model, tiny_tokenizer
+from tests.fakes.one_sequence import OneSequence
 from tests.fakes.vision import FakeEncoder, FakeMedia, TableEncoder
 
 PAD = 405
@@ -34,20 +34,20 @@ def prompt_with(*media: FakeMedia, before: int = 5, between: int = 3) -> tuple[l
     return ids, tuple(spans)
 
 
-def run(runner: Runner, ids: list[int], media: tuple[MediaSpan, ...], num_tokens: int = 5) -> list[int]:
+def run(runner: OneSequence, ids: list[int], media: tuple[MediaSpan, ...], num_tokens: int = 5) -> list[int]:
     sequence = runner.admit(ids, media)
     while len(sequence.token_ids) < len(ids) + num_tokens:
         logits = runner.step(sequence)
         if logits is not None:
-            sequence.token_ids.append(int(logits.argmax()))
+            sequence.append(int(logits.argmax()))
     runner.finish(sequence)
     return sequence.token_ids[len(ids) :]
 
 
-def seeing_runner(chunk_size: int = 1000) -> tuple[Runner, FakeEncoder]:
+def seeing_runner(chunk_size: int = 1000) -> tuple[OneSequence, FakeEncoder]:
     model = hashing_model()
     model.vision = encoder = FakeEncoder()
-    return Runner(model, context_length=1024, chunk_size=chunk_size), encoder
+    return OneSequence(model, context_length=1024, chunk_size=chunk_size), encoder
 
 
 def test_the_reply_depends_on_the_picture_and_on_nothing_else():
@@ -189,7 +189,7 @@ def test_golden_features_give_the_golden_logits(name):
     last = {}
     for reference in (True, False):
         model = replace(loaded(reference), vision=TableEncoder([features]))
-        runner = Runner(model, context_length=1024, chunk_size=7)
+        runner = OneSequence(model, context_length=1024, chunk_size=7)
         sequence = runner.admit(ids, (span,))
         while (logits := runner.step(sequence)) is None:
             pass

@@ -18,10 +18,10 @@ def tiny_tokenizer() -> Tokenizer:
     return Tokenizer.from_dir(TINY)
 
 
-def engine_of(model: ScriptedModel, *, context_length: int = 1024, chunk_size: int = 16) -> Engine:
+def engine_of(model: ScriptedModel, *, context_length: int = 1024, chunk_size: int = 16, **limits: int) -> Engine:
     tokenizer = tiny_tokenizer()
     template = ChatTemplate.from_dir(TINY, tokenizer)
-    return Engine(model, tokenizer, template, context_length=context_length, chunk_size=chunk_size)
+    return Engine(model, tokenizer, template, context_length=context_length, chunk_size=chunk_size, **limits)
 
 
 def model_of(script: Script) -> ScriptedModel:

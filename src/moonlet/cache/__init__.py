@@ -1,6 +1,7 @@
-"""Where the latents of a conversation live: pages of 64 tokens, and who holds which page."""
+"""Where the latents of a conversation live: pages of 64 tokens, who holds which page, and what is kept for later."""
 
 from moonlet.cache.allocator import OutOfPagesError, PageAllocator
 from moonlet.cache.pages import PAGE_SIZE, LatentPages, pages_for
+from moonlet.cache.prefix_tree import PageNode, PrefixTree
 
-__all__ = ["PAGE_SIZE", "LatentPages", "OutOfPagesError", "PageAllocator", "pages_for"]
+__all__ = ["PAGE_SIZE", "LatentPages", "OutOfPagesError", "PageAllocator", "PageNode", "PrefixTree", "pages_for"]

@@ -77,3 +77,8 @@ class LatentPages:
     def layer(self, layer_idx: int) -> torch.Tensor:
         """The pages of one layer, [num_pages, 64, width], a view that stays valid: writing to it stores latents."""
         return self._latents[layer_idx]
+
+    def copy_rows(self, source_page: int, target_page: int, num_rows: int) -> None:
+        """Copy the first `num_rows` tokens of one page to another, in every layer."""
+        assert source_page != target_page
+        self._latents[:, target_page, :num_rows] = self._latents[:, source_page, :num_rows]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from moonlet.engine.params import SamplingParams, default_sampling
     from moonlet.engine.reply import ReplyStream
     from moonlet.engine.result import Completion, FinishReason, Reply, Timings, TokenLogprob, TopLogprob, Usage
+    from moonlet.engine.stats import EngineStats
 
 _MODULE_OF = {
     "LLM": "llm",
@@ -28,6 +29,7 @@ _MODULE_OF = {
     "Completion": "result",
     "CompletionStream": "completion",
     "Engine": "engine",
+    "EngineStats": "stats",
     "FinishReason": "result",
     "LanguageModel": "language_model",
     "Reply": "result",
@@ -49,6 +51,7 @@ __all__ = [
     "Completion",
     "CompletionStream",
     "Engine",
+    "EngineStats",
     "FinishReason",
     "LanguageModel",
     "Reply",

@@ -14,6 +14,7 @@ from moonlet.engine.constraint import TokenConstraint
 from moonlet.engine.engine import Engine
 from moonlet.engine.params import SamplingParams
 from moonlet.engine.result import Completion, Reply
+from moonlet.engine.stats import EngineStats
 
 
 class AsyncEngine:
@@ -39,8 +40,8 @@ class AsyncEngine:
     ) -> AsyncStream[Event, Reply]:
         """The next turn of a conversation. Arguments and errors as in `Engine.stream_chat`.
 
-        Awaiting it renders and checks the prompt, in another thread since that may take long: whoever has the stream
-        knows that the request can be obeyed.
+        Awaiting it renders and checks the prompt, in another thread since that may take long, and queues the request:
+        whoever has the stream knows that it will be obeyed. Raises QueueFullError and EngineClosedError as well.
         """
         open_stream = partial(
             self.engine.stream_chat,
@@ -62,3 +63,11 @@ class AsyncEngine:
         """What follows a raw prompt. Arguments and errors as in `Engine.stream_generate`, checked before it returns."""
         open_stream = partial(self.engine.stream_generate, prompt, sampling, constraint=constraint)
         return AsyncStream(await asyncio.to_thread(open_stream))
+
+    def stats(self) -> EngineStats:
+        """What the engine is doing and has done."""
+        return self.engine.stats()
+
+    async def close(self) -> None:
+        """End every open reply with EngineClosedError, after the forward pass in hand; nothing is taken any more."""
+        await asyncio.to_thread(self.engine.close)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from contextlib import suppress
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
+from moonlet.engine.request import Output
 from moonlet.engine.result import Completion, Reply
 from moonlet.engine.stream import TokenStream
 
@@ -16,25 +19,37 @@ ResultT = TypeVar("ResultT", bound=Completion | Reply)
 class AsyncStream(Generic[ItemT, ResultT]):
     """Asynchronous iterator over the items of one reply, best in an `async with` block: leaving it ends the reply.
 
-    `cancel` may be called from anywhere; the reply then ends within one forward pass, with everything made so far
-    delivered. A reader that is itself cancelled cancels the reply.
+    The request is queued when this is constructed, and the engine does not wait for its reader. Giving up a read, as a
+    time limit around `anext` does, loses nothing. `cancel` may be called from anywhere; the reply then ends within one
+    forward pass, with everything made so far delivered.
     """
 
     def __init__(self, stream: TokenStream[ItemT, ResultT]) -> None:
+        """stream: one that nobody reads. Needs a running event loop. Raises QueueFullError or EngineClosedError."""
         self._stream = stream
+        self._ready: deque[ItemT] = deque()
+        self._outputs: asyncio.Queue[Output] = asyncio.Queue()
+        loop, outputs = asyncio.get_running_loop(), self._outputs
+
+        def deliver(output: Output) -> None:
+            # The loop may be gone before the reply; then nobody is left to read it.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(outputs.put_nowait, output)
+
+        stream.submit(deliver)
+
+    def __del__(self) -> None:
+        self.cancel()
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> ItemT:
-        try:
-            item, is_last = await asyncio.to_thread(self._next)
-        except asyncio.CancelledError:
-            self.cancel()
-            raise
-        if is_last or item is None:
-            raise StopAsyncIteration
-        return item
+        while not self._ready:
+            if self._stream.is_settled:
+                raise StopAsyncIteration
+            self._ready.extend(self._stream.take(await self._outputs.get()))
+        return self._ready.popleft()
 
     async def __aenter__(self) -> Self:
         return self
@@ -54,6 +69,11 @@ class AsyncStream(Generic[ItemT, ResultT]):
         return self._stream.num_prompt_tokens
 
     @property
+    def num_cached_tokens(self) -> int:
+        """Prompt tokens found in the cache; final once the first item is there."""
+        return self._stream.num_cached_tokens
+
+    @property
     def result(self) -> ResultT:
         """The finished value. Raises MoonletError while the reply is still being made."""
         return self._stream.result
@@ -63,12 +83,5 @@ class AsyncStream(Generic[ItemT, ResultT]):
         self._stream.cancel()
 
     async def aclose(self) -> None:
-        """End now and give up the cache pages; what was made so far is in `result`."""
-        self.cancel()
-        await asyncio.to_thread(self._stream.close)
-
-    def _next(self) -> tuple[ItemT | None, bool]:
-        try:
-            return next(self._stream), False
-        except StopIteration:
-            return None, True
+        """End now; the cache pages come back after the forward pass in hand. What was read so far is in `result`."""
+        self._stream.close()

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from moonlet.chat.detokenizer import Detokenizer
 from moonlet.chat.tokenizer import Tokenizer
-from moonlet.engine.generation import GeneratedToken, Generation
+from moonlet.engine.generation import Generation
+from moonlet.engine.request import GeneratedToken
 from moonlet.engine.result import Completion
 from moonlet.engine.stop_strings import StopStrings
 from moonlet.engine.stream import TokenStream

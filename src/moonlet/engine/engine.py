@@ -6,6 +6,7 @@ print(llm.chat([{"role": "user", "content": "hi"}]).content)
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -18,19 +19,27 @@ from moonlet.chat.tokenizer import Tokenizer
 from moonlet.chat.tools import parse_tools
 from moonlet.engine.completion import CompletionStream
 from moonlet.engine.constraint import TokenConstraint
+from moonlet.engine.core import EngineCore
 from moonlet.engine.generation import Generation, PrefillProgress
 from moonlet.engine.language_model import LanguageModel
 from moonlet.engine.params import SamplingParams, default_sampling
 from moonlet.engine.reply import ReplyStream
+from moonlet.engine.request import Request
 from moonlet.engine.result import Completion, Reply
 from moonlet.engine.runner import Runner
+from moonlet.engine.sampler import Sampler
+from moonlet.engine.stats import EngineStats
+from moonlet.engine.worker import Worker
 from moonlet.errors import PromptError
+
+DEFAULT_MAX_RUNNING = 16
+DEFAULT_MAX_QUEUE = 64
 
 
 class Engine:
-    """A model, its dialect and one pool of cache pages. Replies may be open side by side; their steps take turns.
+    """A model, its dialect and one pool of cache pages. Open replies take their steps together.
 
-    Safe to use from threads. `LLM` is this, loaded from a checkpoint.
+    Safe to use from threads: one thread of its own runs the model. `LLM` is this, loaded from a checkpoint.
     """
 
     int8_loss: float = 0.0
@@ -44,10 +53,16 @@ class Engine:
         *,
         context_length: int,
         chunk_size: int,
+        cache_tokens: int | None = None,
+        max_running: int = DEFAULT_MAX_RUNNING,
+        max_queue: int = DEFAULT_MAX_QUEUE,
         stop_ids: frozenset[int] = frozenset(),
         is_greedy_by_default: bool = False,
     ) -> None:
         """context_length: tokens of prompt and reply together.  chunk_size: prompt tokens a forward pass.
+
+        cache_tokens: tokens of all open requests and kept prefixes together; as many as one context if not given.
+        max_running: requests whose steps are taken together.  max_queue: requests that may wait beside them.
 
         stop_ids: ends of a turn named by the model's config, beside those of the tokenizer.
         is_greedy_by_default: the model asks for temperature 0 where the caller names none.
@@ -60,7 +75,9 @@ class Engine:
         # [EOT] ends a turn for the parser too; going on after it would produce tokens nobody sees.
         end_of_text = tokenizer.special_ids.get("[EOT]")
         self._stop_ids = tokenizer.stop_ids | stop_ids | ({end_of_text} if end_of_text is not None else set())
-        self._runner = Runner(model, context_length=context_length, chunk_size=chunk_size)
+        self._runner = Runner(model, context_length=context_length, cache_tokens=cache_tokens)
+        core = EngineCore(self._runner, chunk_size=chunk_size, max_running=max_running)
+        self._worker = Worker(core, max_running=max_running, max_queue=max_queue)
 
     @property
     def context_length(self) -> int:
@@ -82,9 +99,10 @@ class Engine:
         tools: Sequence[Mapping[str, Any]] | None = None,
         thinking: bool = True,
         sampling: SamplingParams | None = None,
+        constraint: TokenConstraint | None = None,
     ) -> Reply:
         """The next turn of a conversation, whole. Arguments and errors as in `stream_chat`."""
-        with self.stream_chat(messages, tools=tools, thinking=thinking, sampling=sampling) as stream:
+        with self._open_chat(messages, tools, thinking, sampling, constraint, None, in_step=False) as stream:
             for _ in stream:
                 pass
             return stream.reply
@@ -106,25 +124,11 @@ class Engine:
         sampling: `default_sampling` of the mode if not given.  constraint: what each token must obey; for this reply.
         Raises PromptError for messages, tools or sampling that cannot be obeyed, ContextLengthError for too many.
         """
-        started = time.perf_counter()
-        parsed = _parsed(messages)
-        prompt = self._template.render(parsed, tools=parse_tools(tools), thinking=thinking)
-        if prompt.media:
-            raise PromptError("messages: found an image or a video, expected text: this version reads text only")
-        sampling = sampling or self.default_sampling(thinking)
-        generation = self._generation(list(prompt.ids), sampling, constraint, on_prefill, started)
-        earlier_ids = [call.id for message in parsed for call in message.tool_calls]
-        parser = OutputParser(
-            self.tokenizer,
-            thinking=prompt.opens_thinking,
-            num_earlier_tool_calls=len(earlier_ids),
-            earlier_tool_call_ids=earlier_ids,
-        )
-        return ReplyStream(generation, self.tokenizer, parser, sampling.stop, thinking=prompt.opens_thinking)
+        return self._open_chat(messages, tools, thinking, sampling, constraint, on_prefill, in_step=True)
 
     def generate(self, prompt: str | Sequence[int], sampling: SamplingParams | None = None) -> Completion:
         """What follows a raw prompt, whole. Arguments and errors as in `stream_generate`."""
-        with self.stream_generate(prompt, sampling) as stream:
+        with self._open_completion(prompt, sampling, None, None, in_step=False) as stream:
             for _ in stream:
                 pass
             return stream.completion
@@ -142,34 +146,93 @@ class Engine:
         prompt: text, in which special tokens spelt out stay plain text, or token ids as they are.
         Raises PromptError or ContextLengthError for a prompt that cannot be run.
         """
+        return self._open_completion(prompt, sampling, constraint, on_prefill, in_step=True)
+
+    def forget(self) -> None:
+        """Give up the cache pages kept from earlier replies."""
+        self._worker.call(self._worker.core.forget)
+
+    def stats(self) -> EngineStats:
+        """What the engine is doing and has done."""
+        return self._worker.core.stats()
+
+    def close(self) -> None:
+        """End every open reply with EngineClosedError after the forward pass in hand, and the engine's thread.
+
+        An engine that nobody refers to any more, not even an open reply, ends its thread by itself.
+        """
+        self._worker.close()
+
+    def _open_chat(
+        self,
+        messages: Sequence[Mapping[str, Any] | Message],
+        tools: Sequence[Mapping[str, Any]] | None,
+        thinking: bool,
+        sampling: SamplingParams | None,
+        constraint: TokenConstraint | None,
+        on_prefill: PrefillProgress | None,
+        *,
+        in_step: bool,
+    ) -> ReplyStream:
+        started = time.perf_counter()
+        parsed = _parsed(messages)
+        prompt = self._template.render(parsed, tools=parse_tools(tools), thinking=thinking)
+        if prompt.media:
+            raise PromptError("messages: found an image or a video, expected text: this version reads text only")
+        sampling = sampling or self.default_sampling(thinking)
+        generation = self._generation(list(prompt.ids), sampling, constraint, on_prefill, started, in_step)
+        earlier_ids = [call.id for message in parsed for call in message.tool_calls]
+        parser = OutputParser(
+            self.tokenizer,
+            thinking=prompt.opens_thinking,
+            num_earlier_tool_calls=len(earlier_ids),
+            earlier_tool_call_ids=earlier_ids,
+        )
+        return ReplyStream(generation, self.tokenizer, parser, sampling.stop, thinking=prompt.opens_thinking)
+
+    def _open_completion(
+        self,
+        prompt: str | Sequence[int],
+        sampling: SamplingParams | None,
+        constraint: TokenConstraint | None,
+        on_prefill: PrefillProgress | None,
+        *,
+        in_step: bool,
+    ) -> CompletionStream:
         started = time.perf_counter()
         prompt_ids = self.tokenizer.encode(prompt) if isinstance(prompt, str) else list(prompt)
         sampling = sampling or self.default_sampling(thinking=True)
-        generation = self._generation(prompt_ids, sampling, constraint, on_prefill, started)
+        generation = self._generation(prompt_ids, sampling, constraint, on_prefill, started, in_step)
         return CompletionStream(generation, self.tokenizer, sampling.stop)
-
-    def forget(self) -> None:
-        """Give up the cache pages kept from the last reply."""
-        self._runner.forget()
 
     def _generation(
         self,
         prompt_ids: list[int],
-        sampling: SamplingParams,
+        params: SamplingParams,
         constraint: TokenConstraint | None,
         on_prefill: PrefillProgress | None,
         started: float,
+        in_step: bool,
     ) -> Generation:
-        unknown = [token_id for token_id in sampling.stop_token_ids if token_id >= self._vocab_size]
+        unknown = [token_id for token_id in params.stop_token_ids if token_id >= self._vocab_size]
         if unknown:
             raise PromptError(f"stop_token_ids: found {unknown[0]}, expected ids from 0 to {self._vocab_size - 1}")
+        self._runner.check_prompt(prompt_ids)
+        seed = secrets.randbits(63) if params.seed is None else params.seed
+        room = self.context_length - len(prompt_ids)
+        request = Request(
+            self._runner.open(prompt_ids),
+            Sampler(params, seed, self._vocab_size, prompt_ids, constraint),
+            stop_ids=self._stop_ids | frozenset(params.stop_token_ids),
+            ignored_ids=self._stop_ids.difference(params.stop_token_ids) if params.ignore_eos else frozenset(),
+            max_tokens=room if params.max_tokens is None else min(room, params.max_tokens),
+        )
         return Generation(
-            self._runner,
-            prompt_ids,
-            sampling,
-            vocab_size=self._vocab_size,
-            stop_ids=self._stop_ids,
-            constraint=constraint,
+            self._worker,
+            request,
+            seed=seed,
+            wants_logprobs=params.logprobs is not None,
+            in_step=in_step,
             on_prefill=on_prefill,
             started=started,
         )

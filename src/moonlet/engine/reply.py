@@ -9,7 +9,8 @@ from moonlet.chat.events import ContentDelta, Event, ReasoningDelta, ToolCallArg
 from moonlet.chat.messages import ToolCall
 from moonlet.chat.parser import OutputParser
 from moonlet.chat.tokenizer import Tokenizer
-from moonlet.engine.generation import GeneratedToken, Generation
+from moonlet.engine.generation import Generation
+from moonlet.engine.request import GeneratedToken
 from moonlet.engine.result import FinishReason, Reply
 from moonlet.engine.stop_strings import StopStrings
 from moonlet.engine.stream import TokenStream

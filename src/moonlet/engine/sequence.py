@@ -4,38 +4,59 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from moonlet.cache import PAGE_SIZE, pages_for
+from moonlet.cache import PAGE_SIZE, PageNode, pages_for
 from moonlet.engine.features import FeatureReader
-from moonlet.engine.media import MediaSpan, identity_ids
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Sequence:
     """Prompt and output in one list; `pages` in the order of the tokens they hold.
 
-    The first `num_computed` tokens have their latents in the cache. What lies between them and the end is the next
-    forward pass: a prefill chunk or the one token sampled last.
+    The first `num_computed` tokens have their latents in the cache. What lies between them and the end waits for
+    forward passes: a prompt, what was given up by a preemption, or the one token sampled last.
+
+    The first `num_shared` pages belong to the prefix tree and are full; `node` is the last of them. The rest is the
+    sequence's own.
     """
 
     token_ids: list[int]
     num_prompt_tokens: int
-    media: tuple[MediaSpan, ...] = ()
-    """What the placeholders in the prompt stand for, in ascending order."""
+    identity_ids: list[int] = field(default_factory=list)
+    """What the tokens are compared by: their ids, and where a placeholder stands for media, a negative number made from
+    what it stands for. The ids if not given."""
     features: FeatureReader | None = None
-    """Reads `media`; None where there is none."""
+    """Reads the media among the prompt's placeholders; None where there are none."""
     num_cached_tokens: int = 0
-    """Tokens of the prompt whose latents were found, not computed."""
+    """Tokens of the prompt whose latents were found, not computed, when it was first read."""
+    is_first_reading: bool = True
+    """Until it is preempted: what is found after that was computed for it before."""
     num_computed: int = 0
     pages: list[int] = field(default_factory=list)
-    is_closed: bool = False
+    num_shared: int = 0
+    node: PageNode | None = None
+
+    def __post_init__(self) -> None:
+        if not self.identity_ids:
+            self.identity_ids = list(self.token_ids)
+        assert len(self.identity_ids) == len(self.token_ids)
 
     @property
     def num_uncomputed(self) -> int:
         return len(self.token_ids) - self.num_computed
 
-    def identity_ids(self, num_tokens: int) -> list[int]:
-        """What the first `num_tokens` tokens are compared by: their ids, but for placeholders what they stand for."""
-        return identity_ids(self.token_ids[:num_tokens], self.media)
+    @property
+    def num_own_tokens(self) -> int:
+        """Computed tokens behind the shared pages."""
+        return self.num_computed - self.num_shared * PAGE_SIZE
+
+    def append(self, token_id: int) -> None:
+        """Add a sampled token."""
+        self.token_ids.append(token_id)
+        self.identity_ids.append(token_id)
+
+    def page_ids(self, page_idx: int) -> tuple[int, ...]:
+        """The identity ids of one page, fewer than 64 for the last."""
+        return tuple(self.identity_ids[page_idx * PAGE_SIZE : (page_idx + 1) * PAGE_SIZE])
 
     def pages_wanted(self, num_tokens: int) -> int:
         """How many more pages it takes to compute the next `num_tokens` tokens."""

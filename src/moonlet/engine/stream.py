@@ -11,7 +11,8 @@ from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from moonlet.chat.tokenizer import Tokenizer
-from moonlet.engine.generation import GeneratedToken, Generation
+from moonlet.engine.generation import Generation
+from moonlet.engine.request import Deliver, GeneratedToken, Output
 from moonlet.engine.result import Completion, FinishReason, Reply, TokenLogprob, TopLogprob, Usage
 from moonlet.engine.sampler import TokenLogprobs
 from moonlet.errors import MoonletError
@@ -61,12 +62,17 @@ class TokenStream(ABC, Generic[ItemT, ResultT]):
     def num_prompt_tokens(self) -> int:
         return self._generation.num_prompt_tokens
 
+    @property
+    def num_cached_tokens(self) -> int:
+        """Prompt tokens found in the cache; final once the first item is there."""
+        return self._generation.num_cached_tokens
+
     def cancel(self) -> None:
         """Ask for the end. Returns at once."""
-        self._generation.cancelled.set()
+        self._generation.cancel()
 
     def close(self) -> None:
-        """End now and give up the cache pages; waits for the forward pass in hand, if another thread runs one."""
+        """End now; the cache pages come back after the forward pass in hand. Waits for another thread's `next`."""
         self.cancel()
         with self._lock:
             self._items.close()
@@ -82,14 +88,32 @@ class TokenStream(ABC, Generic[ItemT, ResultT]):
             raise MoonletError("the reply is not finished: read the stream to its end or close it first")
         return self._result
 
+    def submit(self, deliver: Deliver) -> None:
+        """Queue the request without iterating: each output goes to `deliver`, and whoever has it calls `take`."""
+        self._generation.submit(deliver)
+
+    def take(self, output: Output) -> list[ItemT]:
+        """The items that one output of the engine brings; all that are left with the last. Raises what ended it."""
+        token = self._generation.receive(output)
+        items: list[ItemT] = []
+        if token is not None:
+            if self._logprobs is not None and token.logprobs is not None:
+                self._logprobs.append(self._with_bytes(token.token_id, token.logprobs))
+            items.extend(self._advance(token))
+        if self._generation.finish_reason is not None:
+            items.extend(self._end())
+            self._settle()
+        return items
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the result is there."""
+        return self._result is not None
+
     def _run(self) -> Generator[ItemT, None, None]:
-        with closing(self._generation.tokens()) as tokens:
-            for token in tokens:
-                if self._logprobs is not None and token.logprobs is not None:
-                    self._logprobs.append(self._with_bytes(token.token_id, token.logprobs))
-                yield from self._advance(token)
-        yield from self._end()
-        self._settle()
+        with closing(self._generation.outputs()) as outputs:
+            for output in outputs:
+                yield from self.take(output)
 
     def _settle(self) -> None:
         result = self._result = self._finished()

@@ -6,8 +6,11 @@ import time
 from collections.abc import Sequence
 
 from moonlet import __version__
+from moonlet.engine.batch import Chunk
 from moonlet.engine.load import LoadedModel
+from moonlet.engine.page_pool import PagePool
 from moonlet.engine.runner import Runner
+from moonlet.engine.sequence import Sequence as TokenSequence
 from moonlet.evals.speed.laps import Lap
 
 
@@ -18,20 +21,30 @@ class OurModel:
 
     def __init__(self, model: LoadedModel, chunk_size: int) -> None:
         """chunk_size: prompt tokens of one forward pass."""
-        self._runner = Runner(model, context_length=model.context_length, chunk_size=chunk_size)
+        self._runner = Runner(model, context_length=model.context_length)
+        self._pool = PagePool(self._runner.cache)
+        self._chunk_size = chunk_size
 
     def lap(self, prompt: Sequence[int], following: Sequence[int]) -> Lap:
         """Read `prompt`, then decode `following` one by one."""
-        runner = self._runner
-        sequence = runner.admit(list(prompt))
+        sequence = self._runner.open(list(prompt))
+        self._pool.find_prefix(sequence)
         try:
             started = time.perf_counter()
-            while runner.step(sequence) is None:
-                pass
+            while sequence.num_uncomputed:
+                self._step(sequence)
             read = time.perf_counter()
             for token_id in following:
-                sequence.token_ids.append(token_id)
-                runner.step(sequence)
+                sequence.append(token_id)
+                self._step(sequence)
             return Lap(read - started, (time.perf_counter() - read) / len(following))
         finally:
-            runner.abandon(sequence)
+            self._pool.release(sequence, keep=False)
+            self._pool.forget()
+
+    def _step(self, sequence: TokenSequence) -> None:
+        num_tokens = min(self._chunk_size, sequence.num_uncomputed)
+        assert self._pool.reserve(sequence, num_tokens), "a lap fits into the context"
+        self._runner.forward([Chunk(sequence, num_tokens)])
+        sequence.num_computed += num_tokens
+        self._pool.commit(sequence)
