@@ -2,6 +2,7 @@ import gc
 import threading
 
 import pytest
+import torch
 
 from moonlet.chat.events import (
     ContentDelta,
@@ -79,6 +80,32 @@ def test_history_with_reasoning_and_tool_calls_goes_on_from_the_cache():
     # All of the first turn but its last token, which was sampled and never computed.
     assert second.usage.cached_tokens >= first.usage.prompt_tokens + first.usage.completion_tokens - 1
     assert engine.chat(parse_messages(history), tools=TOOLS, sampling=GREEDY).content == "It is there."
+
+
+def test_a_sampled_spelling_is_read_back_from_the_cache():
+    """The model spells its reply byte by byte, as no tokenizer would; the next turn computes what is new alone."""
+    tokenizer = tiny_tokenizer()
+    byte_ids = {tokenizer.token_bytes(token_id): token_id for token_id in range(tokenizer.vocab_size)}
+    said = [byte_ids[bytes([byte])] for byte in b"Look it up."]
+    call = tokenizer.encode_with_specials(CALL[len("Look it up.") :])
+    model = reciting_model("", "Found.</think>It is there.")
+    recite = model.script
+
+    def script(context):
+        told = [*said, *call]
+        start = len(context) - context[::-1].index(tokenizer.think_id)
+        if context.count(tokenizer.special_ids["<|im_assistant|>"]) > 1 or len(context) - start >= len(told):
+            return recite(context)
+        return torch.nn.functional.one_hot(torch.tensor(told[len(context) - start]), tokenizer.vocab_size) * 50.0
+
+    model.script = script
+    engine = engine_of(model)
+    first = engine.chat(QUESTION, tools=TOOLS, sampling=GREEDY)
+    assert list(first.token_ids[: len(said)]) == said != tokenizer.encode("Look it up.")
+    result = {"role": "tool", "tool_call_id": first.tool_calls[0].id, "content": "here"}
+    second = engine.chat([*QUESTION, first.to_message(), result], tools=TOOLS, sampling=GREEDY)
+    assert second.content == "It is there."
+    assert second.usage.cached_tokens == first.usage.total_tokens - 1
 
 
 def test_tool_calls_stream_as_events_in_order():

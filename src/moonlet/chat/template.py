@@ -17,6 +17,7 @@ from jinja2 import TemplateSyntaxError
 
 from moonlet.chat.guard import Guard
 from moonlet.chat.messages import ImagePart, Message, VideoPart
+from moonlet.chat.replay import ReplayMemory
 from moonlet.chat.sandbox import MAX_SOURCE_CHARS, RaisedByTemplateError, TemplateEnvironment, render_limited
 from moonlet.chat.splitting import join_surrogates
 from moonlet.chat.tokenizer import Tokenizer
@@ -96,6 +97,7 @@ class ChatTemplate:
         thinking: bool = True,
         add_generation_prompt: bool = True,
         video_texts: Sequence[str] | None = None,
+        replay: ReplayMemory | None = None,
         **extra: Any,
     ) -> RenderedPrompt:
         """Render a conversation.
@@ -104,6 +106,7 @@ class ChatTemplate:
         video_texts: for each video part in order, the trusted text that takes the place of its placeholder (for each
         chunk of frames a timestamp and `<|media_begin|>video<|media_content|><|media_pad|><|media_end|>`); without it
         the placeholders stay as text.
+        replay: replies that are to be read back as they were emitted.
         extra: further variables for the template (`chat_template_kwargs`), treated as text from outside.
         Raises PromptError for what cannot be rendered, TemplateError naming the template's line for what it does wrong.
         """
@@ -118,7 +121,7 @@ class ChatTemplate:
         )
         pieces = self._place_videos(pieces, sum(isinstance(part, VideoPart) for part in media), video_texts)
         names = {token_id: name for name, token_id in self._tokenizer.special_ids.items()}
-        ids = self._tokenizer.encode_pieces(pieces)
+        ids = self._tokenizer.encode_pieces(pieces) if replay is None else replay.encode(pieces)
         return RenderedPrompt(
             text="".join(piece if isinstance(piece, str) else names[piece] for piece in pieces),
             ids=tuple(ids),

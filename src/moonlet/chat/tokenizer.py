@@ -97,19 +97,24 @@ class Tokenizer:
         Long text is cut where the official tokenizer cuts the same text in one piece (splitting.py); a cut that would
         fall inside a special token is left out, since it would turn the token into text.
         """
+        return [token_id for ids in self.encode_each(pieces) for token_id in ids]
+
+    def encode_each(self, pieces: Iterable[str | int]) -> list[list[int]]:
+        """The ids of each piece of a text, which joined are those of `encode_pieces`."""
         valid = [join_surrogates(piece) if isinstance(piece, str) else piece for piece in pieces]
         cuts = cut_positions("".join(p if isinstance(p, str) else self._special_names[p] for p in valid))
-        ids: list[int] = []
+        encoded: list[list[int]] = []
         start = 0
         for piece in valid:
             if isinstance(piece, int):
-                ids.append(piece)
+                encoded.append([piece])
                 start += len(self._special_names[piece])
                 continue
-            for stretch in _cut(piece, start, cuts):
-                ids.extend(self._bpe.encode_ordinary(stretch))
+            encoded.append(
+                [token_id for stretch in _cut(piece, start, cuts) for token_id in self._bpe.encode_ordinary(stretch)]
+            )
             start += len(piece)
-        return ids
+        return encoded
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
         """The bytes of `ids`; special tokens give their names. Raises PromptError for an id outside the vocabulary."""

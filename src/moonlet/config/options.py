@@ -87,6 +87,14 @@ class EngineOptions:
     context_length: int | None = option(
         None, "Context to reserve; what fits, up to the model's own limit, if not given.", low=1, unit="tokens"
     )
+    cache_tokens: int | None = option(
+        None,
+        "Tokens the cache holds for all open requests and kept prefixes together; one context if not given.",
+        low=1,
+        unit="tokens",
+    )
+    max_running: int = option(16, "Requests whose steps are taken together.", low=1, high=1024)
+    max_queue: int = option(64, "Requests that may wait beside the running ones before one is refused.", low=0)
     mmproj: str | None = option(
         None, "GGUF file with the vision tower of a .gguf model; the mmproj*.gguf beside it if not given."
     )

@@ -50,6 +50,9 @@ class LLM(Engine):
             loaded.template,
             context_length=loaded.context_length,
             chunk_size=options.chunk_size,
+            cache_tokens=loaded.plan.cache_tokens,
+            max_running=options.max_running,
+            max_queue=options.max_queue,
             stop_ids=frozenset(loaded.config.text.eos_token_ids),
             is_greedy_by_default=loaded.config.is_greedy_by_default,
         )

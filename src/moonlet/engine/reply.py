@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from moonlet.chat.events import ContentDelta, Event, ReasoningDelta, ToolCallArguments, ToolCallStart
@@ -31,12 +31,14 @@ class ReplyStream(TokenStream[Event, Reply]):
         stop: tuple[str, ...],
         *,
         thinking: bool,
+        remember: Callable[[Sequence[int]], None],
     ) -> None:
-        """thinking: whether the prompt ends inside an open `<think>`."""
+        """thinking: whether the prompt ends inside an open `<think>`.  remember: told everything emitted, once."""
         super().__init__(generation, tokenizer)
         self._parser = parser
         self._stop_strings = StopStrings(stop)
         self._is_reasoning = thinking
+        self._remember = remember
         self._reasoning_tokens = 0
         self._content: list[str] = []
         self._reasoning: list[str] = []
@@ -91,6 +93,7 @@ class ReplyStream(TokenStream[Event, Reply]):
             yield ContentDelta(text)
 
     def _finished(self) -> Reply:
+        self._remember(self._generation.output_ids)
         return Reply(
             content="".join(self._content),
             reasoning="".join(self._reasoning),

@@ -24,7 +24,7 @@ class MemoryPlan:
     expert_bytes: routed experts, mapped from the files. They need not fit: what does not is read from disk again.
     vision_bytes: weights of the vision tower and its projector, 0 without one.
     workspace_bytes: activations of one chunk of text or of the largest picture.
-    kv_bytes: the cache of `context_length` tokens.
+    context_length: tokens of one conversation.  cache_tokens: tokens the cache holds for all of them.
     """
 
     available_bytes: int
@@ -35,11 +35,12 @@ class MemoryPlan:
     workspace_bytes: int
     kv_bytes_per_token: int
     context_length: int
+    cache_tokens: int
 
     @property
     def kv_bytes(self) -> int:
-        """The cache when the context is full."""
-        return self.context_length * self.kv_bytes_per_token
+        """The cache when it is full."""
+        return self.cache_tokens * self.kv_bytes_per_token
 
     @property
     def required_bytes(self) -> int:
@@ -93,8 +94,16 @@ def plan_memory(
         beside_experts = left - routed if options.device == "cpu" else left
         budget = max(beside_experts, left // 8, PAGE_TOKENS * per_token)
         context = min(config.text.max_position_embeddings, _whole_pages(budget // per_token))
-    room = left - context * per_token if options.device == "cpu" else available_memory_bytes()
-    return MemoryPlan(available_bytes, room, non_expert, routed, sizes.vision, workspace, per_token, context)
+    cache_tokens = max(context, options.cache_tokens or 0)
+    if cache_tokens * per_token > left:
+        raise OutOfMemoryError(
+            f"cache_tokens {cache_tokens:,} needs {_gb(cache_tokens * per_token)} beside {_gb(fixed)} of weights and "
+            f"workspace, {_gb(available_bytes)} available; at most {_whole_pages(left // per_token):,} tokens fit"
+        )
+    room = left - cache_tokens * per_token if options.device == "cpu" else available_memory_bytes()
+    return MemoryPlan(
+        available_bytes, room, non_expert, routed, sizes.vision, workspace, per_token, context, cache_tokens
+    )
 
 
 def _workspace_bytes(config: ModelConfig, chunk_size: int) -> int:
