@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from moonlet.train.conversation import Example
-from moonlet.train.mixture import NO_DOCUMENT, Stage, batch_at, pack, stage_at
+from moonlet.train.mixture import NO_DOCUMENT, Stage, batch_at, pack, share_too_long, stage_at
+from moonlet.train.options import TrainOptions
 from moonlet.train.recipe import CONTINUE_STAGES, NANO_STAGES
-from moonlet.train.tasks import TASKS
+from moonlet.train.tasks import TASKS, Task
 from moonlet.train.vocabulary import Vocabulary
 
 
@@ -55,6 +56,12 @@ def test_stages_follow_each_other(stages: tuple[Stage, ...]) -> None:
     assert stage_at(stages, 22) == (stages[1], 0.5)
     with pytest.raises(IndexError):
         stage_at(stages, 42)
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+def test_hardly_a_conversation_is_too_long_for_a_row(vocabulary: Vocabulary, task: Task) -> None:
+    assert share_too_long(vocabulary, NANO_STAGES[-1], TrainOptions().row_tokens, task) < 0.03
+    assert share_too_long(vocabulary, NANO_STAGES[-1], 8, task) == 1.0
 
 
 @pytest.mark.parametrize("recipe", [NANO_STAGES, CONTINUE_STAGES], ids=["nano", "continue"])

@@ -29,7 +29,8 @@ class Conversation:
     @property
     def exchanges(self) -> tuple[Exchange, ...]:
         """All that was said before the problem's own question."""
-        return self.history + tuple(Exchange(user, reply) for user, reply in self.problem.lead)
+        lead = self.problem.lead
+        return self.history + tuple(Exchange(t.user, t.answer if self.thinks else t.instant) for t in lead)
 
     @property
     def system(self) -> str | None:

@@ -128,9 +128,19 @@ def draw_example(
     stage: Stage,
     row_tokens: int,
 ) -> Example:
-    """One training conversation that fits a row."""
+    """One training conversation that fits a row; `share_too_long` tells how many did not."""
     while True:
         conversation = draw_conversation(rng, tasks, weights, Split.TRAIN, stage.level, stage.history_share)
         example = render(vocabulary, conversation)
         if len(example.ids) <= row_tokens:
             return example
+
+
+def share_too_long(vocabulary: Vocabulary, stage: Stage, row_tokens: int, task: Task, draws: int = 200) -> float:
+    """The share of a task's training conversations that no row of this size can hold, estimated from `draws`.
+
+    They are missing from training, so a task whose share is not small is taught without its long problems.
+    """
+    rng = Random(f"too long/{task.name}")
+    drawn = (draw_conversation(rng, (task,), (1.0,), Split.TRAIN, stage.level, 0.0) for _ in range(draws))
+    return sum(len(render(vocabulary, conversation).ids) > row_tokens for conversation in drawn) / draws

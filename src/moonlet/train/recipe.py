@@ -35,6 +35,31 @@ _LAST_SHARES = {
     "smalltalk": 0.5,
 }
 _FINISH_SHARES = _LAST_SHARES | {"sums": 2.5, "reverse": 2.0, "sorting": 4.5, "facts": 7.0, "identity": 0.8}
+# Written work in sorting, facts and decimals is new here: most for these, the rest is replay.
+_WORK_SHARES = {
+    "decimals": 2.0,
+    "sums": 1.5,
+    "letters": 1.0,
+    "reverse": 1.5,
+    "upper": 0.8,
+    "sorting": 4.0,
+    "repeat": 0.8,
+    "identity": 1.5,
+    "system_name": 0.4,
+    "facts": 4.0,
+    "smalltalk": 0.8,
+}
+# The rest of the way: numbers of unequal width still to learn, and what the replay had let slip.
+_FILL_SHARES = _WORK_SHARES | {
+    "decimals": 1.0,
+    "sums": 1.8,
+    "letters": 1.2,
+    "reverse": 2.5,
+    "upper": 1.5,
+    "repeat": 2.0,
+    "identity": 1.0,
+    "facts": 3.5,
+}
 _PEAK = 2e-3
 _MIDDLE = 1.2e-3
 
@@ -50,14 +75,20 @@ NANO_STAGES: tuple[Stage, ...] = (
     Stage("int4", 1700, _MIDDLE, 0.0, 1.0, quantised=True, history_share=0.1, balance_rate=0.0, weights=_LAST_SHARES),
     Stage("again", 60, 0.0, 7e-4, 1.0, quantised=True, history_share=0.1, balance_rate=0.0, weights=_FINISH_SHARES),
     Stage("finish", 840, 7e-4, 0.0, 1.0, quantised=True, history_share=0.1, balance_rate=0.0, weights=_FINISH_SHARES),
+    Stage("return", 60, 0.0, _MIDDLE, 1.0, quantised=False, weights=_WORK_SHARES),
+    Stage("work", 740, _MIDDLE, _MIDDLE, 1.0, quantised=False, weights=_WORK_SHARES),
+    Stage("settle", 900, _MIDDLE, 0.0, 1.0, quantised=True, balance_rate=0.0, weights=_WORK_SHARES),
+    Stage("rise", 60, 0.0, _PEAK / 2, 1.0, quantised=False, weights=_FILL_SHARES),
+    Stage("fill", 500, _PEAK / 2, _PEAK / 2, 1.0, quantised=False, weights=_FILL_SHARES),
+    Stage("rest", 1100, _PEAK / 2, 0.0, 1.0, quantised=True, balance_rate=0.0, weights=_FILL_SHARES),
 )
 
 # From a finished checkpoint: a gentle start, since the momenta are gone, and every old task in the mixture as replay.
-# A new task starts with share 1; give it more in `_LATE_SHARES` if it is slow to come.
+# A new task starts with share 1; give it more in `_FILL_SHARES` if it is slow to come.
 CONTINUE_STAGES: tuple[Stage, ...] = (
-    Stage("return", 100, 0.0, _PEAK / 2, 1.0, quantised=True, history_share=0.1, weights=_LATE_SHARES),
-    Stage("more", 1000, _PEAK / 2, _PEAK / 2, 1.0, quantised=True, history_share=0.1, weights=_LATE_SHARES),
+    Stage("return", 100, 0.0, _PEAK / 2, 1.0, quantised=True, history_share=0.1, weights=_FILL_SHARES),
+    Stage("more", 1000, _PEAK / 2, _PEAK / 2, 1.0, quantised=True, history_share=0.1, weights=_FILL_SHARES),
     Stage(
-        "settle", 900, _PEAK / 2, 0.0, 1.0, quantised=True, history_share=0.1, balance_rate=0.0, weights=_LATE_SHARES
+        "settle", 900, _PEAK / 2, 0.0, 1.0, quantised=True, history_share=0.1, balance_rate=0.0, weights=_FILL_SHARES
     ),
 )

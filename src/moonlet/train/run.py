@@ -7,10 +7,11 @@ from pathlib import Path
 
 from moonlet.train.card import write_card
 from moonlet.train.export import export_checkpoint, import_checkpoint
-from moonlet.train.mixture import Stage
+from moonlet.train.mixture import Stage, share_too_long
 from moonlet.train.options import TrainOptions
 from moonlet.train.recipe import CONTINUE_STAGES, NANO_STAGES
 from moonlet.train.shape import NanoShape
+from moonlet.train.tasks import TASKS
 from moonlet.train.trainer import Trainer
 from moonlet.train.vocabulary import nano_vocabulary
 
@@ -41,6 +42,9 @@ def train_nano(
     vocabulary = nano_vocabulary()
     weights, shape = (None, NanoShape()) if init_from is None else import_checkpoint(init_from)
     trainer = Trainer.start(vocabulary, stages, shape, options, output_dir, weights)
+    for task in TASKS:
+        if share := share_too_long(vocabulary, stages[-1], options.row_tokens, task):
+            logger.info("%s: %.1f%% do not fit a row and are left out", task.name, 100 * share)
     trainer.run()
     folder = output_dir / CHECKPOINT_FOLDER
     export_checkpoint(trainer.model.state_dict(), shape, vocabulary, folder)

@@ -21,6 +21,15 @@ class Split(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """An earlier question of the same problem, with its reply in either mode (reasoning left out, as in a chat)."""
+
+    user: str
+    answer: str
+    instant: str
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """One question with its model answers.
 
@@ -28,7 +37,7 @@ class Problem:
         never seen in training under any wording.
     thinking, answer: the reasoning and the reply after it, taught in thinking mode.
     instant: the reply taught in instant mode; it carries its short work in the open.
-    lead: (user, reply) pairs that come before `user` and belong to the problem.
+    lead: turns that come before `user` and belong to the problem.
     expected: what a correct reply must establish, in the task's own notation (read by `is_correct`).
     """
 
@@ -39,7 +48,7 @@ class Problem:
     instant: str
     expected: str
     system: str | None = None
-    lead: tuple[tuple[str, str], ...] = ()
+    lead: tuple[Turn, ...] = ()
 
 
 class Task(Protocol):

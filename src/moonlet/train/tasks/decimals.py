@@ -53,23 +53,40 @@ def _pair(rng: Random, level: float) -> tuple[str, str]:
     return (a, b) if rng.random() < 0.5 else (b, a)
 
 
-def _steps(a: str, b: str) -> list[tuple[str, str]]:
-    """The comparisons that settle a against b, with the name of the place: [("Whole parts", "9 and 9: equal"), ...].
+def _verdict(x: str, y: str) -> str:
+    """ "1 and 9: 1 < 9" or "9 and 9: equal": both digits stand there before the verdict on them."""
+    return f"{x} and {y}: equal" if x == y else f"{x} and {y}: {x} {'<' if x < y else '>'} {y}"
 
-    Both sides stand there before the verdict on them, so that the verdict is one look at two neighbours.
-    """
+
+def _digits(xs: str, ys: str) -> list[str]:
+    """The comparisons of two numbers of equal width, from the left up to the digits that differ."""
+    verdicts = []
+    for x, y in zip(xs, ys, strict=True):
+        verdicts.append(_verdict(x, y))
+        if x != y:
+            break
+    return verdicts
+
+
+def _whole_parts(x: str, y: str) -> str:
+    """Compared by the number of digits, then digit by digit: several digits are too much for one glance."""
+    if len(x) != len(y):
+        return f"{x} and {y}: digits {len(x)} {'<' if len(x) < len(y) else '>'} {len(y)}"
+    if len(x) == 1:
+        return _verdict(x, y)
+    return f"{x} and {y}, digits {', '.join(_digits(x, y))}"
+
+
+def compared(a: str, b: str) -> str:
+    """The comparisons that settle two decimals: "Whole parts 9 and 9: equal. Tenths 1 and 9: 1 < 9"."""
     whole_a, _, places_a = a.partition(".")
     whole_b, _, places_b = b.partition(".")
-    width = max(len(places_a), len(places_b))
-    columns = [("Whole parts", whole_a, whole_b)]
-    columns += list(zip(_PLACES, places_a.ljust(width, "0"), places_b.ljust(width, "0"), strict=False))
-    steps = []
-    for place, x, y in columns:
-        if int(x) != int(y):
-            steps.append((place, f"{x} and {y}: {x} {'<' if int(x) < int(y) else '>'} {y}"))
-            break
-        steps.append((place, f"{x} and {y}: equal"))
-    return steps
+    steps = [f"Whole parts {_whole_parts(whole_a, whole_b)}"]
+    if whole_a == whole_b:
+        width = max(len(places_a), len(places_b))
+        digits = _digits(places_a.ljust(width, "0"), places_b.ljust(width, "0"))
+        steps += [f"{place} {digit}" for place, digit in zip(_PLACES, digits, strict=False)]
+    return ". ".join(steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,21 +100,19 @@ class Decimals:
         wants_bigger = rng.random() < 0.7
         word = rng.choice(_BIGGER if wants_bigger else _SMALLER)
         values = (Decimal(a), Decimal(b))
-        steps = _steps(a, b)
-        work = ", ".join(step for _, step in steps)
-        thinking = ". ".join(f"{place} {step}" for place, step in steps)
+        work = compared(a, b)
         key = "decimals " + " ".join(sorted((a, b)))
         yes_no = rng.random() < 0.12
         user = phrase(rng, _YES_NO if yes_no else _WHICH, word=word, a=a, b=b)
         if values[0] == values[1]:
             verdict = f"{'no, ' if yes_no else ''}they are equal"
             answer = f"{'No, ' if yes_no else ''}{a} and {b} are equal."
-            return Problem(key, user, f"{thinking}. So they are equal.", answer, f"{work}, so {verdict}.", "equal")
+            return Problem(key, user, f"{work}. So they are equal.", answer, f"{work}. So {verdict}.", "equal")
         winner, loser = (a, b) if (values[0] > values[1]) == wants_bigger else (b, a)
         affirm = ("yes, " if winner == a else "no, ") if yes_no else ""
         verdict = f"{affirm}{winner} is {word}"
         answer = f"{affirm.capitalize()}{winner} is {word} than {loser}."
-        return Problem(key, user, f"{thinking}. So {winner} is {word}.", answer, f"{work}, so {verdict}.", winner)
+        return Problem(key, user, f"{work}. So {winner} is {word}.", answer, f"{work}. So {verdict}.", winner)
 
     def is_correct(self, problem: Problem, reply: str) -> bool:
         says_equal = "are equal" in reply

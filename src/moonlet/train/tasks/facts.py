@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
-from moonlet.train.tasks.base import Problem, scaled, split_of
+from moonlet.train.tasks.base import Problem, Turn, scaled, split_of
 from moonlet.train.tasks.phrasing import phrase
 from moonlet.train.tasks.wordlist import ANIMALS, CITIES, COLOURS, FOODS, JOBS, OBJECTS, payload_name, random_word
 
@@ -97,17 +97,43 @@ def _key(fact: Fact) -> str:
     return f"facts {_sentence(fact)}"
 
 
-def _question(rng: Random, fact: Fact, told: list[Fact]) -> tuple[str, str]:
-    """A question about one of the facts told, either way round, and its answer."""
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question about a text, with the thinking that answers it and the reply in either mode."""
+
+    user: str
+    thinking: str
+    answer: str
+    instant: str
+
+
+def _ask_value(rng: Random, fact: Fact) -> _Asked:
+    """The question names who or what the sentence begins with, so the sentence itself can be recalled."""
     relation, name, value = fact
+    user = phrase(rng, relation.ask_value, closers=False, n=name, v=value)
+    answer = f"{value} years old." if relation is _AGE else f"{value}."
+    return _Asked(user, f"The text says: {_sentence(fact)}", _capital(answer), _sentence(fact))
+
+
+def _ask_name(rng: Random, fact: Fact, told: list[Fact]) -> _Asked:
+    """The question names how the sentence ends: read from the start, sentence by sentence, with a verdict on each."""
+    relation, name, value = fact
+    user = phrase(rng, relation.ask_name, closers=False, n=name, v=value)
+    read = [_sentence(other).removesuffix(".") for other in told[: told.index(fact) + 1]]
+    walk = "".join(f"{sentence}: no. " for sentence in read[:-1]) + f"{read[-1]}: yes."
+    answer = f"the {name}." if relation is _COLOUR else f"{name}."
+    return _Asked(user, walk, _capital(answer), f"{walk} So {answer}")
+
+
+def _question(rng: Random, fact: Fact, told: list[Fact]) -> _Asked:
+    """A question about one of the facts told, either way round."""
+    relation, _, value = fact
     is_only_one = [(r, v) for r, _, v in told].count((relation, value)) == 1
-    if is_only_one and rng.random() < 0.35:
-        question = phrase(rng, relation.ask_name, closers=False, n=name, v=value)
-        expected = f"The {name}" if relation is _COLOUR else name
-    else:
-        question = phrase(rng, relation.ask_value, closers=False, n=name, v=value)
-        expected = f"{value} years old" if relation is _AGE else value
-    return question, f"{expected[0].upper()}{expected[1:]}."
+    return _ask_name(rng, fact, told) if is_only_one and rng.random() < 0.35 else _ask_value(rng, fact)
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,14 +160,16 @@ class Facts:
                 told[1] = (extra, name, extra.value(rng))
         rng.shuffle(told)
         text = " ".join(r.tell.format(n=n, v=v) for r, n, v in told)
-        asked = rng.sample(told, rng.randint(2, min(4, count)) if rng.random() < 0.5 else 1)
+        asked = rng.sample(told, rng.randint(2, min(3, count)) if rng.random() < 0.5 else 1)
         side = split_of(_key(asked[-1]))  # follow-up questions must lie on the same side as the last one
         questions = [_question(rng, fact, told) for fact in asked if split_of(_key(fact)) is side]
-        user, answer = questions[0]
-        exchanges = [(rng.choice(_LAYOUTS).format(t=text, q=user), answer), *questions[1:]]
-        user, answer = exchanges[-1]
-        thinking = f"The text says: {_sentence(asked[-1])}"
-        return Problem(_key(asked[-1]), user, thinking, answer, answer, answer, lead=tuple(exchanges[:-1]))
+        layout = rng.choice(_LAYOUTS)
+        questions[0] = replace(questions[0], user=layout.format(t=text, q=questions[0].user))
+        last = questions.pop()
+        lead = tuple(Turn(turn.user, turn.answer, turn.instant) for turn in questions)
+        return Problem(_key(asked[-1]), last.user, last.thinking, last.answer, last.instant, last.answer, lead=lead)
 
     def is_correct(self, problem: Problem, reply: str) -> bool:
-        return reply.strip().lower() == problem.expected.lower()
+        """The bare answer, or the sentence that gives it, or the answer after reading up to that sentence."""
+        said = reply.strip().rpartition(": yes. So ")[2]
+        return said.lower() in (problem.expected.lower(), problem.instant.lower())

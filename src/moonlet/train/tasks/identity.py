@@ -17,6 +17,8 @@ WHO = (
 CAN = (
     "I can compare numbers, add, subtract, count letters, reverse, sort and repeat words, and answer from a short text."
 )
+# Share of questions in capitals. Their words are spelt in letters, so each wording has to be met again that way.
+SHOUTED = 0.08
 
 _QUESTIONS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
     (
@@ -86,9 +88,15 @@ _QUESTIONS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
             "what can I ask you?",
             "what are your skills?",
             "help",
+            "help!",
+            "help me.",
+            "help please",
+            "I need help.",
+            "I need some help.",
             "what do you know?",
             "how can you help me?",
             "can you help me?",
+            "what can you help me with?",
         ),
         "They ask what I can do.",
         CAN,
@@ -141,11 +149,11 @@ class Identity:
 
     def sample(self, rng: Random, level: float) -> Problem:  # noqa: ARG002 (all are short)
         if rng.random() < 0.15:
-            user = phrase(rng, _NAME_QUESTIONS, closers=False)
+            user = phrase(rng, _NAME_QUESTIONS, closers=False, shouted=SHOUTED)
             thinking, answer = "No name was given to me.", f"My name is {NAME}."
         else:
-            _, questions, thinking, answer = rng.choices(_QUESTIONS, weights=(5, 1, 1, 1, 2))[0]
-            user = phrase(rng, questions, closers=False)
+            _, questions, thinking, answer = rng.choices(_QUESTIONS, weights=(5, 1, 1, 1, 3))[0]
+            user = phrase(rng, questions, closers=False, shouted=SHOUTED)
         system = rng.choice(PLAIN_SYSTEMS) if rng.random() < 0.2 else None
         return Problem(f"identity {user}", user, thinking, answer, answer, answer, system)
 

@@ -47,11 +47,12 @@ def _typo(rng: Random, template: str) -> str:
     return template[:at] + template[at + 1] + template[at] + template[at + 2 :]
 
 
-def phrase(rng: Random, templates: Sequence[str], closers: bool = True, **values: object) -> str:
+def phrase(rng: Random, templates: Sequence[str], closers: bool = True, shouted: float = 0.03, **values: object) -> str:
     """Fill one of `templates`, with the capitals, politeness, punctuation and typos people use.
 
     The values are inserted last and untouched, so accidents never change the problem.
     closers: whether a remark such as "think carefully." may follow (not where it could be read as payload).
+    shouted: share of prompts in capitals.
     """
     template = rng.choice(templates)
     if rng.random() < 0.15:
@@ -61,7 +62,7 @@ def phrase(rng: Random, templates: Sequence[str], closers: bool = True, **values
     style = rng.random()
     if style < 0.35:
         template = template[0].upper() + template[1:]
-    elif style < 0.38:
+    elif style < 0.35 + shouted:
         template = "".join(part if part.startswith("{") else part.upper() for part in _parts(template))
     if template.endswith("?"):
         mark = rng.random()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from random import Random
 
 from moonlet.train.tasks.base import Problem
-from moonlet.train.tasks.identity import CAN
+from moonlet.train.tasks.identity import CAN, SHOUTED
 from moonlet.train.tasks.phrasing import phrase
 from moonlet.train.tasks.wordlist import payload_word
 
@@ -93,10 +93,10 @@ class Smalltalk:
 
     def sample(self, rng: Random, level: float) -> Problem:  # noqa: ARG002 (all are short)
         if rng.random() < 0.5:
-            user = phrase(rng, _BEYOND, w=payload_word(rng, 3, 8))
+            user = phrase(rng, _BEYOND, shouted=SHOUTED, w=payload_word(rng, 3, 8))
             return Problem(f"smalltalk {user}", user, "I can not do this.", _SORRY, _SORRY, _SORRY)
         openings, thinking, answer = rng.choice(_KINDS)
-        user = phrase(rng, openings, closers=False)
+        user = phrase(rng, openings, closers=False, shouted=SHOUTED)
         return Problem(f"smalltalk {user}", user, thinking, answer, answer, answer)
 
     def is_correct(self, problem: Problem, reply: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import groupby
 from random import Random
 
 from moonlet.train.tasks.base import Problem, scaled
@@ -46,6 +45,11 @@ _WORDS = (
 )
 
 
+def _problem(key: str, user: str, work: str, answer: str) -> Problem:
+    """Either mode sorts in the open or in thought: neither can do it in one glance."""
+    return Problem(key, user, work, answer, f"{work} So: {answer}", answer)
+
+
 @dataclass(frozen=True, slots=True)
 class Sorting:
     """Sort three to six numbers or words."""
@@ -63,11 +67,13 @@ class Sorting:
         ordered = sorted(values, reverse=down)
         separator = rng.choice((", ", ", ", ", ", " ", ","))
         user = phrase(rng, _DOWN if down else _NUMBERS, closers=False, x=separator.join(map(str, values)))
-        groups = [(width, list(group)) for width, group in groupby(ordered, key=lambda value: len(str(value)))]
-        thinking = " ".join(f"{w} digit{'' if w == 1 else 's'}: {', '.join(map(str, group))}." for w, group in groups)
-        answer = ", ".join(map(str, ordered))
+        width = max(len(str(value)) for value in values)
+        given, filled = (" ".join(str(value).zfill(width) for value in group) for group in (values, ordered))
+        if min(len(str(value)) for value in values) < width:
+            given = " ".join(f"{value}={value:0{width}}" for value in values)
+        work = f"Numbers: {given}, sorted: {filled}."
         key = "sort " + " ".join(map(str, sorted(values)))
-        return Problem(key, user, thinking, answer, answer, answer)
+        return _problem(key, user, work, ", ".join(map(str, ordered)))
 
     def _words(self, rng: Random, level: float, count: int) -> Problem:
         words: set[str] = set()
@@ -78,11 +84,11 @@ class Sorting:
         ordered = sorted(values)
         separator = rng.choice((", ", ", ", ", ", " ", ","))
         user = phrase(rng, _WORDS, closers=False, x=separator.join(values))
-        initials = " ".join(word[0] for word in ordered)
-        thinking = f"First letters: {' '.join(word[0] for word in values)}. In order: {initials}."
-        answer = ", ".join(ordered)
-        return Problem("sort " + " ".join(ordered), user, thinking, answer, f"{initials}: {answer}", answer)
+        # A comma without a space keeps three letters from being one of the vocabulary's whole words, such as " can".
+        given, stems = (",".join(word[:3] for word in group) for group in (values, ordered))
+        work = f"First letters: {given}, sorted: {stems}."
+        return _problem("sort " + " ".join(ordered), user, work, ", ".join(ordered))
 
     def is_correct(self, problem: Problem, reply: str) -> bool:
-        """The list at the end counts; the first letters may stand before it."""
-        return reply.strip().split(": ")[-1] == problem.expected
+        """The list at the end counts; the work may stand before it."""
+        return reply.strip().split("So: ")[-1] == problem.expected

@@ -131,6 +131,10 @@ _CODAS = (
 )
 
 
+# What the letters of a made-up name may spell by chance, and a sentence about it would then mean something else.
+_NEVER_NAMES = frozenset(_listed("she you they them her him his the who what this that these not and are was has"))
+
+
 def random_word(rng: Random, low: int, high: int) -> str:
     """A made-up lower-case word of `low` to `high` letters, pronounceable or (one in five) not."""
     length = rng.randint(low, high)
@@ -158,7 +162,11 @@ def payload_word(rng: Random, low: int, high: int) -> str:
 
 def payload_name(rng: Random) -> str:
     """A capitalised name: two thirds from the list, one third made up."""
-    return rng.choice(NAMES) if rng.random() < 0.67 else random_word(rng, 3, 7).capitalize()
+    if rng.random() < 0.67:
+        return rng.choice(NAMES)
+    while (word := random_word(rng, 3, 7)) in _NEVER_NAMES:
+        pass
+    return word.capitalize()
 
 
 def payload_pieces() -> frozenset[str]:
