@@ -6,7 +6,8 @@ MoonletError
 │   ├── CheckpointError       files that are missing, cut short, mis-shaped, mis-typed or hold NaN
 │   ├── DownloadError         a hub id that cannot be fetched
 │   ├── PromptError           messages, tools or sampling parameters that cannot be obeyed
-│   │   └── ContextLengthError    the prompt does not fit the context
+│   │   ├── ContextLengthError    the prompt does not fit the context
+│   │   └── MediaError            an image or video that cannot be read or is not allowed
 │   ├── TemplateError         the chat template fails or exceeds its limits
 │   ├── OutOfMemoryError      the plan does not fit this machine, said before loading
 │   └── OptionError           an option value or a combination of options
@@ -45,6 +46,10 @@ class PromptError(UserError):
 
 class ContextLengthError(PromptError):
     """The prompt (and what is asked of the reply) does not fit the context."""
+
+
+class MediaError(PromptError):
+    """An image or a video that is missing, damaged, too large, of an unknown kind, or not allowed."""
 
 
 class TemplateError(UserError):

@@ -19,6 +19,7 @@ from moonlet.cli.progress import ProgressLine
 from moonlet.cli.sampling_options import SamplingChoice
 from moonlet.cli.terminal import Output, without_controls
 from moonlet.engine import SamplingParams
+from moonlet.media.options import MediaOptions
 from tests.fakes.engines import engine_of, reciting_model
 
 ANSWER = "Thoughts.</think>Answer."
@@ -61,7 +62,7 @@ def session(lines: list[str], *replies: str, conversation: Conversation | None =
 
     engine = engine_of(reciting_model(*replies))
     choice = SamplingChoice({"temperature": 0, **sampling})
-    ChatSession(engine, conversation or Conversation(), choice, Output(screen), "fake", read_line).run()
+    ChatSession(engine, conversation or Conversation(), choice, Output(screen), "fake", MediaOptions(), read_line).run()
     return screen.getvalue()
 
 

@@ -182,7 +182,10 @@ def test_a_prompt_longer_than_the_context_is_refused_before_anything_runs():
     [
         ([], "messages"),
         ([{"role": "robot", "content": "x"}], r"messages\[0\].role"),
-        ([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,"}}]}], "reads text only"),
+        (
+            [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,"}}]}],
+            "no vision tower and reads text only",
+        ),
     ],
 )
 def test_messages_that_cannot_be_obeyed_are_refused_by_name(messages, match):

@@ -6,13 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
 from moonlet.chat.messages import ImagePart, Message, TextPart, VideoPart
 from moonlet.config import EngineOptions
-from moonlet.engine.features import FeatureCache
 from moonlet.engine.load import LoadedModel, load_model
 from moonlet.engine.media import MediaSpan, place_media
 from moonlet.model.vision import Grid
@@ -138,19 +136,6 @@ def test_an_interrupted_pass_reads_the_piece_again():
     logits = runner.step(sequence)
     assert logits is not None
     assert int(logits.argmax()) == run(seeing_runner()[0], ids, spans, 1)[0]
-
-
-def test_the_feature_cache_stays_within_its_bytes_and_drops_the_oldest():
-    cache = FeatureCache(max_bytes=100)
-    one, two, three = (torch.full((5, 2), float(value)) for value in range(3))
-    cache.put("one", one)
-    cache.put("two", two)
-    assert cache.get("one") is one
-    cache.put("three", three)
-    assert (cache.get("two"), cache.get("one"), cache.get("three")) == (None, one, three)
-    cache.put("large", torch.zeros(26))
-    assert cache.get("large") is None
-    assert cache.num_bytes == 80
 
 
 def test_placeholders_become_as_many_ids_as_the_pieces_have_tokens():

@@ -103,9 +103,8 @@ class ChatTemplate:
         """Render a conversation.
 
         tools: declarations, or OpenAI-style objects as they came. thinking: False for instant mode.
-        video_texts: for each video part in order, the trusted text that takes the place of its placeholder (for each
-        chunk of frames a timestamp and `<|media_begin|>video<|media_content|><|media_pad|><|media_end|>`); without it
-        the placeholders stay as text.
+        video_texts: for each video part in order, the trusted text that takes the place of its placeholder
+        (`video_text`); without it the placeholders stay as text.
         replay: replies that are to be read back as they were emitted.
         extra: further variables for the template (`chat_template_kwargs`), treated as text from outside.
         Raises PromptError for what cannot be rendered, TemplateError naming the template's line for what it does wrong.
@@ -220,6 +219,11 @@ class ChatTemplate:
             if token_id == self._tokenizer.im_end_id:
                 return False
         return False
+
+
+def video_text(timestamps: Sequence[str]) -> str:
+    """What the prompt says of a video: before the frames of each chunk, the time of the first of them."""
+    return "".join(f"{time}<|media_begin|>video<|media_content|><|media_pad|><|media_end|>" for time in timestamps)
 
 
 def built_in_source() -> str:

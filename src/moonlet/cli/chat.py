@@ -6,14 +6,19 @@ import sys
 
 import click
 
-from moonlet.cli.options import engine_options
+from moonlet.cli.attachments import attachment
+from moonlet.cli.options import engine_options, media_options
 from moonlet.cli.sampling_options import SamplingChoice, sampling_options
 from moonlet.cli.startup import without_collection
 from moonlet.cli.terminal import standard_error, standard_output
 from moonlet.config import EngineOptions
 from moonlet.errors import OptionError, PromptError
+from moonlet.media.options import MediaOptions
 
-_EXAMPLES = "Examples: moonlet chat   moonlet chat -p 'hi'   git diff | moonlet chat --system 'Review this.' | less"
+_EXAMPLES = (
+    "Examples: moonlet chat   moonlet chat -p 'hi'   moonlet chat -p 'What is this?' --image a.png   "
+    "git diff | moonlet chat --system 'Review this.' | less"
+)
 
 
 @click.command("chat", epilog=_EXAMPLES)
@@ -21,16 +26,22 @@ _EXAMPLES = "Examples: moonlet chat   moonlet chat -p 'hi'   git diff | moonlet 
 @click.option("--prompt", "-p", help="Answer this and leave; - reads it from standard input.")
 @click.option("--system", default="", help="The system message.")
 @click.option("--instant", is_flag=True, help="Answer without thinking.")
+@click.option("--image", "images", multiple=True, metavar="PATH", help="Show an image; may be given more than once.")
+@click.option("--video", "videos", multiple=True, metavar="PATH", help="Show a video, after the images.")
 @click.option("--json", "as_json", is_flag=True, help="For one answer: print it as a JSON object.")
 @sampling_options
+@media_options
 @engine_options
 def command(
     model: str | None,
     prompt: str | None,
     system: str,
     instant: bool,
+    images: tuple[str, ...],
+    videos: tuple[str, ...],
     as_json: bool,
     sampling: SamplingChoice,
+    media: MediaOptions,
     options: EngineOptions,
 ) -> None:
     """Talk to a model.
@@ -38,6 +49,8 @@ def command(
     Without --prompt, in a terminal: a conversation; /help lists its commands. With --prompt or with input from a pipe:
     one answer on standard output, its thinking on standard error.
     """
+    # Files that are missing are named before a model is loaded.
+    attached = [attachment("image", path) for path in images] + [attachment("video", path) for path in videos]
     question = _question(prompt, as_json)
     # Only now: the help of this command, and what is wrong with its options, must not wait for torch.
     with without_collection():
@@ -49,10 +62,13 @@ def command(
         output, notes = standard_output(), standard_error()
         engine = load(model, options, notes)
     conversation = Conversation(system=system, thinking=not instant)
+    for one in attached:
+        engine.read_media(one.part, media)
+        conversation.attached.append(one)
     model_name = model or BUILT_IN
     if question is None:
         output.line(f"{'instant' if instant else 'thinking'} mode; /help lists the commands", dim=True)
-        ChatSession(engine, conversation, sampling, output, model_name).run()
+        ChatSession(engine, conversation, sampling, output, model_name, media).run()
     else:
         answer_once(
             engine,
@@ -62,6 +78,7 @@ def command(
             output=output,
             notes=notes,
             model_name=model_name,
+            media=media,
             as_json=as_json,
         )
 

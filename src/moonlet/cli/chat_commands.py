@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from moonlet.cli.attachments import Attachment, attachment
 from moonlet.cli.conversation import Conversation
 from moonlet.cli.reply_stats import conversation_line, reply_line
 from moonlet.cli.terminal import Output
+from moonlet.errors import UserError
+from moonlet.media.source import MediaKind
 
 
 @dataclass(frozen=True, slots=True)
 class ChatContext:
-    """What commands work on. context_length: tokens that prompt and reply may have together."""
+    """What commands work on.
+
+    context_length: tokens that prompt and reply may have together.
+    look_at: what the model will see of an image or video, in a line; raises MediaError.
+    """
 
     conversation: Conversation
     output: Output
     model_name: str
     context_length: int
+    look_at: Callable[[Attachment], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +53,42 @@ def run_command(context: ChatContext, line: str) -> bool:
     return command.run(context, argument.strip())
 
 
+def attach(context: ChatContext, attachments: Iterable[Attachment]) -> None:
+    """Let images and videos go with the next message. What is wrong with one is said in a line."""
+    for one in attachments:
+        try:
+            context.output.line(f"{context.look_at(one)}; goes with your next message", dim=True)
+        except UserError as error:
+            context.output.line(f"error: {error}")
+        else:
+            context.conversation.attached.append(one)
+
+
+def _media(kind: MediaKind) -> Callable[[ChatContext, str], bool]:
+    def run(context: ChatContext, argument: str) -> bool:
+        attached = context.conversation.attached
+        if argument == "-":
+            attached[:] = [one for one in attached if one.kind != kind]
+            context.output.line(f"no {kind} goes with your next message")
+        elif not argument:
+            names = ", ".join(one.path.name for one in attached if one.kind == kind)
+            context.output.line(f"with your next message: {names or f'no {kind}'}; /{kind} PATH adds one")
+        else:
+            try:
+                attach(context, [attachment(kind, argument)])
+            except UserError as error:
+                context.output.line(f"error: {error}")
+        return False
+
+    return run
+
+
 def _help(context: ChatContext, _: str) -> bool:
     width = max(len(f"{command.name} {command.argument}") for command in COMMANDS)
     for command in COMMANDS:
         context.output.line(f"  {command.name + ' ' + command.argument:<{width}}  {command.summary}")
     context.output.line('  End a line with \\ to go on in the next, or put several lines between """ and """.')
-    context.output.line("  Ctrl+C stops a reply, Ctrl+D leaves.")
+    context.output.line("  Drag an image or a video into the terminal to show it. Ctrl+C stops a reply, Ctrl+D leaves.")
     return False
 
 
@@ -121,6 +159,8 @@ COMMANDS = (
     ChatCommand("/think", "", "Think before answering.", _mode(thinking=True)),
     ChatCommand("/instant", "", "Answer without thinking.", _mode(thinking=False)),
     ChatCommand("/system", "[TEXT]", "Set the system message, - to remove it; without TEXT, show it.", _system),
+    ChatCommand("/image", "[PATH]", "Show an image with your next message, - to take it back.", _media("image")),
+    ChatCommand("/video", "[PATH]", "The same with a video, or all of a GIF.", _media("video")),
     ChatCommand("/save", "FILE", "Save the conversation as JSON.", _save(replace=False)),
     ChatCommand("/save!", "FILE", "The same, replacing FILE.", _save(replace=True)),
     ChatCommand("/stats", "", "Tokens and speed of the last reply, and of the conversation.", _stats),

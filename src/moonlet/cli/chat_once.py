@@ -11,6 +11,7 @@ from moonlet.cli.reply_printer import ReplyPrinter
 from moonlet.cli.sampling_options import SamplingChoice
 from moonlet.cli.terminal import Output
 from moonlet.engine import Engine, Reply, ReplyStream
+from moonlet.media.options import MediaOptions
 
 
 def answer_once(
@@ -22,18 +23,22 @@ def answer_once(
     output: Output,
     notes: Output,
     model_name: str,
+    media: MediaOptions,
     as_json: bool,
 ) -> None:
     """Answer `prompt`: the answer, or one JSON object, on `output`; thinking and notes on `notes`.
 
     On a terminal the thinking is shown where the answer is. Raises OSError when the reader goes away.
     """
+    for attachment in conversation.attached:
+        notes.line(engine.read_media(attachment.part, media).summary, dim=True)
     progress = ProgressLine(notes, "reading", lambda tokens: f"{tokens:,}")
     with end_on_hangup():
         stream = engine.stream_chat(
             conversation.ask(prompt),
             thinking=conversation.thinking,
             sampling=sampling.over(engine.default_sampling(conversation.thinking)),
+            media=media,
             on_prefill=progress,
         )
         with stream, progress:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from moonlet.cli.chat_commands import COMMANDS, ChatContext, run_command
+from moonlet.cli.attachments import Attachment, dragged_in
+from moonlet.cli.chat_commands import COMMANDS, ChatContext, attach, run_command
 from moonlet.cli.conversation import Conversation
 from moonlet.cli.interrupts import end_on_hangup, stop_on_interrupt
 from moonlet.cli.line_input import DiscardedLine, line_editing, read_message
@@ -14,6 +15,7 @@ from moonlet.cli.sampling_options import SamplingChoice
 from moonlet.cli.terminal import Output
 from moonlet.engine import Engine, Reply
 from moonlet.errors import UserError
+from moonlet.media.options import MediaOptions
 
 _END_NOTES = {"length": "[the reply is cut: max-tokens or the context is used up]", "cancelled": "[stopped]"}
 
@@ -28,14 +30,16 @@ class ChatSession:
         sampling: SamplingChoice,
         output: Output,
         model_name: str,
+        media: MediaOptions,
         read_line: Callable[[str], str] = input,
     ) -> None:
         self._engine = engine
         self._conversation = conversation
         self._sampling = sampling
         self._output = output
+        self._media = media
         self._read_line = read_line
-        self._context = ChatContext(conversation, output, model_name, engine.context_length)
+        self._context = ChatContext(conversation, output, model_name, engine.context_length, self._look_at)
 
     def run(self) -> None:
         """Talk until the user leaves. Raises OSError when the terminal goes away."""
@@ -60,7 +64,11 @@ class ChatSession:
                         self._output.line("Ctrl+C again or /exit leaves", dim=True)
 
     def _obey(self, text: str) -> bool:
-        """Run a command or answer a message. Returns whether the chat ends."""
+        """Run a command, attach what was dragged in, or answer a message. Returns whether the chat ends."""
+        # Before commands: a dragged file's path begins with a slash too.
+        if dragged := dragged_in(text):
+            attach(self._context, dragged)
+            return False
         if text.startswith("/") and not text.startswith("//"):
             return run_command(self._context, text.strip())
         if text.strip():
@@ -89,6 +97,9 @@ class ChatSession:
         if note:
             self._output.line(note, dim=True)
 
+    def _look_at(self, attachment: Attachment) -> str:
+        return self._engine.read_media(attachment.part, self._media).summary
+
     def _stream(self, text: str) -> Reply:
         conversation, output = self._conversation, self._output
         printer = ReplyPrinter(answer=output, thinking=output)
@@ -97,6 +108,7 @@ class ChatSession:
             conversation.ask(text),
             thinking=conversation.thinking,
             sampling=self._sampling.over(self._engine.default_sampling(conversation.thinking)),
+            media=self._media,
             on_prefill=progress,
         )
         with stream, stop_on_interrupt(stream), progress:

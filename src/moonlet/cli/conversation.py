@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from moonlet.cli.attachments import Attachment
 from moonlet.engine import Reply
 
 
@@ -16,21 +17,31 @@ class Conversation:
     thinking: bool = True
     messages: list[dict[str, Any]] = field(default_factory=list)
     replies: list[Reply] = field(default_factory=list)
+    attached: list[Attachment] = field(default_factory=list)
+    """Images and videos that go before the text of the next message."""
 
     def ask(self, text: str) -> list[dict[str, Any]]:
         """The messages to send for the user's next turn; nothing is kept until `keep`."""
         system = [{"role": "system", "content": self.system}] if self.system else []
-        return [*system, *self.messages, {"role": "user", "content": text}]
+        return [*system, *self.messages, self._question(text)]
 
     def keep(self, text: str, reply: Reply) -> None:
-        """Make a question and its answer part of the conversation."""
-        self.messages += [{"role": "user", "content": text}, reply.to_message()]
+        """Make a question, with what was attached to it, and its answer part of the conversation."""
+        self.messages += [self._question(text), reply.to_message()]
+        self.attached.clear()
         self.replies.append(reply)
 
     def clear(self) -> None:
-        """Forget what was said; system message and mode stay."""
+        """Forget what was said and attached; system message and mode stay."""
         self.messages.clear()
+        self.attached.clear()
         self.replies.clear()
+
+    def _question(self, text: str) -> dict[str, Any]:
+        if not self.attached:
+            return {"role": "user", "content": text}
+        parts = [attachment.to_content() for attachment in self.attached]
+        return {"role": "user", "content": [*parts, {"type": "text", "text": text}]}
 
     def transcript(self, model: str) -> dict[str, Any]:
         """The conversation as JSON, in the shape of the chat API, with the cost of each reply."""

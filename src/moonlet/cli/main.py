@@ -24,6 +24,7 @@ from moonlet.log import LOG_LEVELS, configure_logging
 COMMANDS = {
     "chat": LazyCommand("moonlet.cli.chat", "Talk to a model; without --model to the embedded K25-nano."),
     "inspect": LazyCommand("moonlet.cli.inspect", "Say what a checkpoint is, costs, and whether it fits here."),
+    "inspect-media": LazyCommand("moonlet.cli.inspect_media", "Say what a model would see of an image or a video."),
     "pull": LazyCommand("moonlet.cli.pull", "Fetch a model from the Hugging Face hub."),
     "convert": LazyCommand("moonlet.cli.convert", "Write a checkpoint as GGUF, or a GGUF file as safetensors."),
     "train": LazyCommand("moonlet.cli.train", "Train K25-nano, the small model of the same architecture."),

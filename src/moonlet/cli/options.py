@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from moonlet.config import EngineOptions
+from moonlet.media.options import MediaOptions
 
 
 def options_of(kind: type[Any], argument: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -34,6 +35,8 @@ def options_of(kind: type[Any], argument: str) -> Callable[[Callable[..., Any]],
     return decorate
 
 
+media_options = options_of(MediaOptions, "media")
+"""Gives a command `media: MediaOptions`."""
 engine_options = options_of(EngineOptions, "options")
 """Gives a command `options: EngineOptions`."""
 

@@ -15,6 +15,7 @@ from moonlet.engine.engine import Engine
 from moonlet.engine.params import SamplingParams
 from moonlet.engine.result import Completion, Reply
 from moonlet.engine.stats import EngineStats
+from moonlet.media.options import MediaOptions
 
 
 class AsyncEngine:
@@ -37,6 +38,7 @@ class AsyncEngine:
         thinking: bool = True,
         sampling: SamplingParams | None = None,
         constraint: TokenConstraint | None = None,
+        media: MediaOptions | None = None,
     ) -> AsyncStream[Event, Reply]:
         """The next turn of a conversation. Arguments and errors as in `Engine.stream_chat`.
 
@@ -50,6 +52,7 @@ class AsyncEngine:
             thinking=thinking,
             sampling=sampling,
             constraint=constraint,
+            media=media,
         )
         return AsyncStream(await asyncio.to_thread(open_stream))
 

@@ -13,10 +13,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from moonlet.chat.messages import Message, parse_messages
+from moonlet.chat.messages import ImagePart, Message, VideoPart, parse_messages
 from moonlet.chat.parser import OutputParser
 from moonlet.chat.replay import ReplayMemory
-from moonlet.chat.template import ChatTemplate
+from moonlet.chat.template import ChatTemplate, video_text
 from moonlet.chat.tokenizer import Tokenizer
 from moonlet.chat.tools import parse_tools
 from moonlet.engine.completion import CompletionStream
@@ -24,6 +24,8 @@ from moonlet.engine.constraint import TokenConstraint
 from moonlet.engine.core import EngineCore
 from moonlet.engine.generation import Generation, PrefillProgress
 from moonlet.engine.language_model import LanguageModel
+from moonlet.engine.media import MediaSpan, check_room, place_media
+from moonlet.engine.media_library import MediaLibrary
 from moonlet.engine.params import SamplingParams, default_sampling
 from moonlet.engine.reply import ReplyStream
 from moonlet.engine.request import Request
@@ -32,7 +34,11 @@ from moonlet.engine.runner import Runner
 from moonlet.engine.sampler import Sampler
 from moonlet.engine.stats import EngineStats
 from moonlet.engine.worker import Worker
-from moonlet.errors import PromptError
+from moonlet.errors import MediaError, PromptError
+from moonlet.media.config import MediaProcessorConfig
+from moonlet.media.image import PreparedImage
+from moonlet.media.options import MediaOptions
+from moonlet.media.video import PreparedVideo
 
 REPLAY_TOKENS = 1 << 20
 """Emitted tokens remembered to be read back as they were: the replies of hundreds of conversations in 8 MB."""
@@ -60,6 +66,7 @@ class Engine:
         max_queue: int = 64,
         stop_ids: frozenset[int] = frozenset(),
         is_greedy_by_default: bool = False,
+        media_config: MediaProcessorConfig | None = None,
     ) -> None:
         """context_length: tokens of prompt and reply together.  chunk_size: prompt tokens a forward pass.
 
@@ -68,6 +75,7 @@ class Engine:
 
         stop_ids: ends of a turn named by the model's config, beside those of the tokenizer.
         is_greedy_by_default: the model asks for temperature 0 where the caller names none.
+        media_config: how images and video are cut up; as published for K2.5 if None.
         """
         self.tokenizer = tokenizer
         self._template = template
@@ -78,6 +86,8 @@ class Engine:
         # [EOT] ends a turn for the parser too; going on after it would produce tokens nobody sees.
         end_of_text = tokenizer.special_ids.get("[EOT]")
         self._stop_ids = tokenizer.stop_ids | stop_ids | ({end_of_text} if end_of_text is not None else set())
+        self._sees = model.vision is not None
+        self._library = MediaLibrary(media_config or MediaProcessorConfig())
         self._runner = Runner(model, context_length=context_length, cache_tokens=cache_tokens)
         core = EngineCore(self._runner, chunk_size=chunk_size, max_running=max_running)
         self._worker = Worker(core, max_running=max_running, max_queue=max_queue)
@@ -103,9 +113,10 @@ class Engine:
         thinking: bool = True,
         sampling: SamplingParams | None = None,
         constraint: TokenConstraint | None = None,
+        media: MediaOptions | None = None,
     ) -> Reply:
         """The next turn of a conversation, whole. Arguments and errors as in `stream_chat`."""
-        with self._open_chat(messages, tools, thinking, sampling, constraint, None, in_step=False) as stream:
+        with self._open_chat(messages, tools, thinking, sampling, constraint, media, None, in_step=False) as stream:
             for _ in stream:
                 pass
             return stream.reply
@@ -118,16 +129,35 @@ class Engine:
         thinking: bool = True,
         sampling: SamplingParams | None = None,
         constraint: TokenConstraint | None = None,
+        media: MediaOptions | None = None,
         on_prefill: PrefillProgress | None = None,
     ) -> ReplyStream:
         """The next turn of a conversation as a stream of events. Everything is checked before this returns.
 
         messages: OpenAI-style, earlier turns with their `reasoning_content` and `tool_calls` (`Reply.to_message` makes
-            them) and tool results.  tools: OpenAI-style declarations.  thinking: False for instant mode.
+            them) and tool results. Images and videos are content parts (`image_url`, `video_url`), each with a path, a
+            file: or a data: URL.  tools: OpenAI-style declarations.  thinking: False for instant mode.
         sampling: `default_sampling` of the mode if not given.  constraint: what each token must obey; for this reply.
-        Raises PromptError for messages, tools or sampling that cannot be obeyed, ContextLengthError for too many.
+        media: bounds for videos, and where media may come from.
+        Raises PromptError for messages, tools or sampling that cannot be obeyed, MediaError for images and videos that
+        cannot be read, ContextLengthError for too much of all that.
         """
-        return self._open_chat(messages, tools, thinking, sampling, constraint, on_prefill, in_step=True)
+        return self._open_chat(messages, tools, thinking, sampling, constraint, media, on_prefill, in_step=True)
+
+    def read_media(
+        self, part: ImagePart | VideoPart, options: MediaOptions | None = None
+    ) -> PreparedImage | PreparedVideo:
+        """What the model will see of an image or a video; `stream_chat` does this for every part, once a file.
+
+        Raises MediaError in one line if it cannot be read, or if the model has no vision tower.
+        """
+        if not self._sees:
+            kind = "an image" if isinstance(part, ImagePart) else "a video"
+            raise MediaError(
+                f"messages: found {kind}, but this model has no vision tower and reads text only; leave it out, or use "
+                "a model that sees"
+            )
+        return self._library.read(part, options or MediaOptions())
 
     def generate(self, prompt: str | Sequence[int], sampling: SamplingParams | None = None) -> Completion:
         """What follows a raw prompt, whole. Arguments and errors as in `stream_generate`."""
@@ -173,17 +203,22 @@ class Engine:
         thinking: bool,
         sampling: SamplingParams | None,
         constraint: TokenConstraint | None,
+        media: MediaOptions | None,
         on_prefill: PrefillProgress | None,
         *,
         in_step: bool,
     ) -> ReplyStream:
         started = time.perf_counter()
         parsed = _parsed(messages)
-        prompt = self._template.render(parsed, tools=parse_tools(tools), thinking=thinking, replay=self._replay)
-        if prompt.media:
-            raise PromptError("messages: found an image or a video, expected text: this version reads text only")
+        seen = [self.read_media(part, media) for message in parsed for part in message.media]
+        videos = [video_text(one.timestamps) for one in seen if isinstance(one, PreparedVideo)]
+        prompt = self._template.render(
+            parsed, tools=parse_tools(tools), thinking=thinking, video_texts=videos, replay=self._replay
+        )
+        prompt_ids, spans = place_media(prompt, seen)
+        check_room(len(prompt_ids), seen, self.context_length)
         sampling = sampling or self.default_sampling(thinking)
-        generation = self._generation(list(prompt.ids), sampling, constraint, on_prefill, started, in_step)
+        generation = self._generation(prompt_ids, spans, sampling, constraint, on_prefill, started, in_step)
         earlier_ids = [call.id for message in parsed for call in message.tool_calls]
         parser = OutputParser(
             self.tokenizer,
@@ -212,12 +247,13 @@ class Engine:
         started = time.perf_counter()
         prompt_ids = self.tokenizer.encode(prompt) if isinstance(prompt, str) else list(prompt)
         sampling = sampling or self.default_sampling(thinking=True)
-        generation = self._generation(prompt_ids, sampling, constraint, on_prefill, started, in_step)
+        generation = self._generation(prompt_ids, (), sampling, constraint, on_prefill, started, in_step)
         return CompletionStream(generation, self.tokenizer, sampling.stop)
 
     def _generation(
         self,
         prompt_ids: list[int],
+        media: tuple[MediaSpan, ...],
         params: SamplingParams,
         constraint: TokenConstraint | None,
         on_prefill: PrefillProgress | None,
@@ -231,7 +267,7 @@ class Engine:
         seed = secrets.randbits(63) if params.seed is None else params.seed
         room = self.context_length - len(prompt_ids)
         request = Request(
-            self._runner.open(prompt_ids),
+            self._runner.open(prompt_ids, media),
             Sampler(params, seed, self._vocab_size, prompt_ids, constraint),
             stop_ids=self._stop_ids | frozenset(params.stop_token_ids),
             ignored_ids=self._stop_ids.difference(params.stop_token_ids) if params.ignore_eos else frozenset(),

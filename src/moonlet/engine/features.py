@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 
+from moonlet.engine.byte_lru import ByteLru
 from moonlet.engine.language_model import VisionEncoder
 from moonlet.engine.media import MediaSpan
 from moonlet.media.prepared import PreparedMedia
 from moonlet.model.vision import VisionItem
 
-
-class FeatureCache:
-    """Features by content hash, the least recently used given up first. What alone exceeds the room is not kept."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._features: OrderedDict[str, Tensor] = OrderedDict()
-        self.num_bytes = 0
-
-    def get(self, content_hash: str) -> Tensor | None:
-        """[num_tokens, hidden_size] float32, not to be written to."""
-        found = self._features.get(content_hash)
-        if found is not None:
-            self._features.move_to_end(content_hash)
-        return found
-
-    def put(self, content_hash: str, features: Tensor) -> None:
-        """Keep `features` under a hash that `get` did not find."""
-        if features.nbytes > self._max_bytes:
-            return
-        self._features[content_hash] = features
-        self.num_bytes += features.nbytes
-        while self.num_bytes > self._max_bytes:
-            _, dropped = self._features.popitem(last=False)
-            self.num_bytes -= dropped.nbytes
+FeatureCache = ByteLru[Tensor]
+"""Features [num_tokens, hidden_size] float32 by content hash; not to be written to."""
 
 
 class FeatureReader:
@@ -76,7 +53,7 @@ class FeatureReader:
         if features is None:
             (features,) = self._encoder.encode([self._item(span)])
             assert len(features) == span.piece.num_tokens, "the tower makes one row a placeholder"
-            self._cache.put(span.piece.content_hash, features)
+            self._cache.put(span.piece.content_hash, features, features.nbytes)
         self._current = (span, features)
         return features
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from moonlet.checkpoint.hub import resolve_model
 from moonlet.config import EngineOptions
 from moonlet.engine.engine import Engine
+from moonlet.media.config import load_media_config
 
 if TYPE_CHECKING:
     from moonlet.engine.load import PlanReport
@@ -55,4 +56,5 @@ class LLM(Engine):
             max_queue=options.max_queue,
             stop_ids=frozenset(loaded.config.text.eos_token_ids),
             is_greedy_by_default=loaded.config.is_greedy_by_default,
+            media_config=load_media_config(directory),
         )

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from moonlet.chat.template import RenderedPrompt
-from moonlet.media.prepared import MediaPiece, PreparedMedia
+from moonlet.errors import ContextLengthError
+from moonlet.media.image import PreparedImage
+from moonlet.media.prepared import MediaPiece, PreparedMedia, counted
+from moonlet.media.video import PreparedVideo
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +64,23 @@ def identity_ids(token_ids: list[int], media: Sequence[MediaSpan]) -> list[int]:
         stop = min(span.stop, len(ids))
         ids[span.start : stop] = [span.identity_id] * (stop - span.start)
     return ids
+
+
+def check_room(num_prompt_tokens: int, media: Sequence[PreparedImage | PreparedVideo], context_length: int) -> None:
+    """Raises ContextLengthError, naming the option that helps, if it is media that the context cannot hold."""
+    taken = [sum(piece.num_tokens for piece in one.pieces) for one in media]
+    num_text = num_prompt_tokens - sum(taken)
+    if num_prompt_tokens < context_length or num_text >= context_length:
+        return
+    in_videos = sum(tokens for one, tokens in zip(media, taken, strict=True) if isinstance(one, PreparedVideo))
+    # An eighth of the context is left for the reply.
+    room = context_length - context_length // 8 - (num_prompt_tokens - in_videos)
+    num_videos = sum(isinstance(one, PreparedVideo) for one in media)
+    if num_videos and room // num_videos > 0:
+        advice = f"--video-tokens {room // num_videos} (video_tokens) makes it fit"
+    else:
+        advice = f"--context-length {num_prompt_tokens + context_length // 8} would hold it, or send less"
+    raise ContextLengthError(
+        f"images and video take {counted(sum(taken), 'token')} beside {num_text:,} of text, the context holds "
+        f"{context_length:,}; {advice}"
+    )

@@ -36,3 +36,8 @@ class PreparedMedia(Protocol):
     def items(self, start: int = 0) -> Iterator[VisionItem]:
         """The pixels of the pieces from `start` on, one at a time. Raises MediaError if they cannot be decoded."""
         ...
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things for people."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
