@@ -49,6 +49,7 @@ def video(
     codec: str = "libx264",
     gop: int = 12,
     container_options: dict[str, str] | None = None,
+    white_from_column: int | None = None,
 ) -> Path:
     """Frame i is grey of 4 * i. times_ms: when each is shown, instead of a constant rate."""
     with av.open(str(path), "w", options=container_options or {}) as container:
@@ -60,6 +61,8 @@ def video(
             stream.codec_context.time_base = Fraction(1, 1000)
         for index in range(len(times_ms) if times_ms else num_frames):
             pixels = np.full((size[1], size[0], 3), 4 * index % 256, np.uint8)
+            if white_from_column is not None:
+                pixels[:, white_from_column:] = 255
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
             if times_ms:
                 frame.pts, frame.time_base = times_ms[index], Fraction(1, 1000)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,11 @@ from moonlet.cli.attachments import kind_of
 from moonlet.cli.options import media_options
 from moonlet.media.options import MediaOptions
 from moonlet.media.source import from_path
+
+if TYPE_CHECKING:
+    from moonlet.media.image import PreparedImage
+    from moonlet.media.video import PreparedVideo
+    from moonlet.model.vision import Grid
 
 _EXAMPLES = "Examples: moonlet inspect-media photo.jpg   moonlet inspect-media clip.mp4 --video-tokens 4000"
 
@@ -33,33 +38,65 @@ def command(path: str, shown_as: str | None, model: str | None, as_json: bool, m
     from moonlet.media.video import open_video
 
     config = MediaProcessorConfig() if model is None else load_media_config(resolve_model(model))
-    if (shown_as or kind_of(path)) != "video":
+    if (shown_as or kind_of(path)) == "video":
+        video = open_video(from_path(path, "video"), config, media)
+        facts, lines = _video_facts(video), _video_lines(video)
+    else:
         image = load_image(from_path(path, "image"), config, media.limits)
-        grid = image.pieces[0].grid
-        facts: dict[str, Any] = {
-            "kind": "image", "width": image.width, "height": image.height,
-            "resized": [image.geometry.width, image.geometry.height], "grid_thw": [grid.t, grid.h, grid.w],
-            "num_tokens": grid.num_tokens, "content_hash": image.pieces[0].content_hash,
-        }  # fmt: skip
-        click.echo(json.dumps(facts, indent=2) if as_json else f"{image.summary}\ngrid {grid.t} x {grid.h} x {grid.w}")
-        return
-    video = open_video(from_path(path, "video"), config, media)
+        facts, lines = _image_facts(image), [image.summary, _grid_text(image.pieces[0].grid)]
+    click.echo(json.dumps(facts, indent=2) if as_json else "\n".join(lines))
+
+
+def _image_facts(image: PreparedImage) -> dict[str, Any]:
+    (piece,) = image.pieces
+    return {
+        "kind": "image",
+        "width": image.width,
+        "height": image.height,
+        "resized": [image.geometry.width, image.geometry.height],
+        "grid_thw": _grid_list(piece.grid),
+        "num_tokens": piece.num_tokens,
+        "content_hash": piece.content_hash,
+    }
+
+
+def _video_facts(video: PreparedVideo) -> dict[str, Any]:
     plan = video.plan
-    chunks = [
-        {"timestamp": time, "frames": list(frames), "grid_thw": [grid.t, grid.h, grid.w], "num_tokens": grid.num_tokens}
-        for time, frames, grid in zip(plan.timestamps, plan.chunks, plan.grids, strict=True)
+    chunks = zip(plan.timestamps, plan.chunks, plan.grids, strict=True)
+    return {
+        "kind": "video",
+        "width": video.video.width,
+        "height": video.video.height,
+        "fps": plan.timeline.fps,
+        "num_frames": plan.timeline.num_frames,
+        "duration_s": plan.timeline.duration_s,
+        "resized": [plan.geometry.width, plan.geometry.height],
+        "num_tokens": plan.num_tokens,
+        "changed": video.changed,
+        "chunks": [
+            {"timestamp": time, "frames": frames, "grid_thw": _grid_list(grid), "num_tokens": grid.num_tokens}
+            for time, frames, grid in chunks
+        ],
+        "prompt": video_text(plan.timestamps),
+    }
+
+
+def _video_lines(video: PreparedVideo) -> list[str]:
+    from moonlet.media.prepared import counted
+
+    plan = video.plan
+    return [
+        video.summary,
+        *(
+            f"{time}  {_grid_text(grid)}, {counted(grid.num_tokens, 'token')}, frames {', '.join(map(str, frames))}"
+            for time, frames, grid in zip(plan.timestamps, plan.chunks, plan.grids, strict=True)
+        ),
     ]
-    if as_json:
-        facts = {
-            "kind": "video", "width": video.video.width, "height": video.video.height, "fps": plan.timeline.fps,
-            "num_frames": plan.timeline.num_frames, "duration_s": plan.timeline.duration_s,
-            "resized": [plan.geometry.width, plan.geometry.height], "num_tokens": plan.num_tokens,
-            "changed": video.changed, "chunks": chunks, "prompt": video_text(plan.timestamps),
-        }  # fmt: skip
-        click.echo(json.dumps(facts, indent=2))
-        return
-    click.echo(video.summary)
-    for chunk in chunks:
-        t, h, w = chunk["grid_thw"]
-        frames = ", ".join(map(str, chunk["frames"]))
-        click.echo(f"{chunk['timestamp']}  grid {t} x {h} x {w}, {chunk['num_tokens']:,} tokens, frames {frames}")
+
+
+def _grid_list(grid: Grid) -> list[int]:
+    return [grid.t, grid.h, grid.w]
+
+
+def _grid_text(grid: Grid) -> str:
+    return f"grid {grid.t} x {grid.h} x {grid.w}"

@@ -128,7 +128,7 @@ def as_rgb(name: str, picture: Image.Image) -> Image.Image:
 def content_hash(pixels: Pixels) -> str:
     """SHA-256 over the size and the bytes fed: the same picture in another file has the same."""
     digest = hashlib.sha256(repr(pixels.shape).encode())
-    digest.update(np.ascontiguousarray(pixels))
+    digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()
 
 

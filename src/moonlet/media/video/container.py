@@ -165,10 +165,9 @@ def _shown_size(source: MediaSource) -> tuple[int, int]:
 
 
 def _picture(frame: VideoFrame) -> Image.Image:
-    pixels = frame.to_ndarray(format="rgb24")
-    if frame.rotation % 360:
-        pixels = np.ascontiguousarray(np.rot90(pixels, frame.rotation // 90))
-    return Image.fromarray(pixels)
+    picture = Image.fromarray(frame.to_ndarray(format="rgb24"))
+    # Both count degrees against the clock.
+    return picture.rotate(frame.rotation, expand=True) if frame.rotation % 360 else picture
 
 
 @contextmanager
