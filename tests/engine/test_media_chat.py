@@ -15,6 +15,7 @@ from moonlet.engine import Engine, SamplingParams
 from moonlet.engine.load import load_model
 from moonlet.errors import ContextLengthError, MediaError
 from moonlet.media.options import MediaOptions
+from moonlet.media.video.container import ContainerVideo
 from tests.fakes.engines import TINY, engine_of, hashing_model
 from tests.fakes.vision import FakeEncoder
 from tests.media.files import encoded, noise, video
@@ -132,3 +133,20 @@ def test_the_golden_checkpoint_sees_the_golden_picture_from_its_file(chunk_size)
     assert reply.token_ids == (int(golden.argmax()),)
     for found in reply.logprobs[0].top:
         assert found.logprob == pytest.approx(golden[found.token_id].item(), abs=1e-3)
+
+
+def test_a_video_damaged_in_the_middle_ends_its_own_request_with_one_line(tmp_path, monkeypatch):
+    path = video(tmp_path / "film.mp4", num_frames=300)
+    engine = seeing_engine()
+    monkeypatch.setattr(ContainerVideo, "frames", broken_frames)
+    with engine.stream_chat([user("only text")], sampling=SHORT) as text:
+        with pytest.raises(MediaError, match="damaged"):
+            engine.chat([user(clip(path), "what?")], sampling=SHORT)
+        assert len(list(text)) > 0
+    assert text.reply.finish_reason == "length"
+    assert engine.chat([user("again")], sampling=SHORT).token_ids
+
+
+def broken_frames(*_):
+    raise MediaError("film.mp4: damaged")
+    yield

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from moonlet.engine.batch import Chunk
 from moonlet.engine.language_model import LanguageModel
 from moonlet.engine.media import MediaSpan
 from moonlet.engine.page_pool import PagePool
@@ -28,9 +27,10 @@ class OneSequence:
 
     def step(self, sequence: Sequence) -> Tensor | None:
         """The logits after the last token, [vocab_size] float32; None while prompt tokens remain."""
-        chunk = Chunk(sequence, min(self._chunk_size, sequence.num_uncomputed))
+        num_tokens = min(self._chunk_size, sequence.num_uncomputed)
+        assert self.pool.reserve(sequence, num_tokens)
+        chunk = self._runner.chunk(sequence, num_tokens)
         is_last = chunk.ends_sequence
-        assert self.pool.reserve(sequence, chunk.num_tokens)
         logits = self._runner.forward([chunk])
         sequence.num_computed += chunk.num_tokens
         self.pool.commit(sequence)

@@ -14,10 +14,14 @@ from moonlet.model.batch import ForwardBatch, GivenEmbeddings
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """The next `num_tokens` uncomputed tokens of a sequence that holds pages for them."""
+    """The next `num_tokens` uncomputed tokens of a sequence that holds pages for them.
+
+    features: of the images and frames among them, from a position of the sequence on: [n, hidden_size] float32 each.
+    """
 
     sequence: Sequence
     num_tokens: int
+    features: tuple[tuple[int, Tensor], ...] = ()
 
     @property
     def ends_sequence(self) -> bool:
@@ -28,7 +32,6 @@ class Chunk:
 def build_batch(chunks: Several[Chunk]) -> ForwardBatch:
     """One batch of all chunks, in their order, with the logits of the last token of each chunk that ends its sequence.
 
-    Encodes the images and frames that the chunks reach; raises MediaError where a video turns out to be damaged.
     Page tables are padded with page 0, which nothing past a sequence's length reads.
     """
     input_ids: list[int] = []
@@ -42,11 +45,7 @@ def build_batch(chunks: Several[Chunk]) -> ForwardBatch:
         assert 0 < chunk.num_tokens <= sequence.num_uncomputed
         assert sequence.pages_wanted(chunk.num_tokens) == 0, "pages are allocated before the batch is built"
         span = range(sequence.num_computed, sequence.num_computed + chunk.num_tokens)
-        if sequence.features is not None:
-            shift = len(input_ids) - span.start
-            features.extend(
-                (position + shift, rows) for position, rows in sequence.features.read(span.start, span.stop)
-            )
+        features.extend((len(input_ids) + position - span.start, rows) for position, rows in chunk.features)
         input_ids.extend(sequence.token_ids[span.start : span.stop])
         positions.extend(span)
         slots.extend(map(sequence.slot, span))

@@ -79,7 +79,9 @@ class EngineCore:
         plan = self._scheduler.plan()
         if not plan.shares:
             return False
-        chunks = [Chunk(request.sequence, size) for request, size in plan.shares]
+        plan, chunks = self._read_media(plan)
+        if not chunks:
+            return True
         choosing = [request for (request, _), chunk in zip(plan.shares, chunks, strict=True) if chunk.ends_sequence]
         started = time.perf_counter()
         try:
@@ -93,6 +95,18 @@ class EngineCore:
             self._choose(request, row.numpy())
         self._pace.record(plan.num_decoding, plan.num_prompt_tokens, time.perf_counter() - started)
         return True
+
+    def _read_media(self, plan: Plan) -> tuple[Plan, list[Chunk]]:
+        """Encode what the plan's tokens show. A damaged video ends its own request, which leaves the plan."""
+        shares, chunks = [], []
+        for request, size in plan.shares:
+            try:
+                chunks.append(self._runner.chunk(request.sequence, size))
+            except Exception as error:
+                self._fail(request, error)
+            else:
+                shares.append((request, size))
+        return replace(plan, shares=tuple(shares)), chunks
 
     def fail_all(self, error: Exception) -> None:
         """End every request with `error`."""

@@ -59,6 +59,17 @@ class Runner:
             features = FeatureReader(media, self._model.vision, self._features)
         return Sequence(list(prompt_ids), len(prompt_ids), identity_ids(prompt_ids, media), features)
 
+    def chunk(self, sequence: Sequence, num_tokens: int) -> Chunk:
+        """The next `num_tokens` of `sequence`, the images and frames among them encoded.
+
+        Raises MediaError where a video turns out to be damaged.
+        """
+        if sequence.features is None:
+            return Chunk(sequence, num_tokens)
+        start = sequence.num_computed
+        with torch.inference_mode():
+            return Chunk(sequence, num_tokens, tuple(sequence.features.read(start, start + num_tokens)))
+
     def forward(self, chunks: Several[Chunk]) -> Tensor:
         """Store the latents of `chunks` and return the logits of each that ends its sequence, in order.
 
