@@ -11,10 +11,10 @@ namespace nb = nanobind;
 
 namespace moonlet {
 
-// One line for each folder that binds something, in alphabetical order; called below in the same order.
+// One line for each file that binds something, in alphabetical order; called below in the same order.
 void bind_block_experts(nb::module_& m);
 void bind_ceiling(nb::module_& m);
-void bind_experts(nb::module_& m);
+void bind_int4_experts(nb::module_& m);
 void bind_linear_blocks(nb::module_& m);
 void bind_linear_float(nb::module_& m);
 void bind_linear_int8(nb::module_& m);
@@ -64,7 +64,7 @@ NB_MODULE(_kernels, m) {
     moonlet::bind_runtime(m);
     moonlet::bind_block_experts(m);
     moonlet::bind_ceiling(m);
-    moonlet::bind_experts(m);
+    moonlet::bind_int4_experts(m);
     moonlet::bind_linear_blocks(m);
     moonlet::bind_linear_float(m);
     moonlet::bind_linear_int8(m);

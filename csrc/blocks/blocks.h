@@ -36,6 +36,10 @@ struct alignas(64) ActivationSpan {
 
 static inline int64_t num_spans(int64_t num_inputs) { return (num_inputs + kSpanWeights - 1) / kSpanWeights; }
 
+static inline int64_t block_record_bytes(int64_t num_inputs) {
+    return num_spans(num_inputs) * static_cast<int64_t>(sizeof(ActivationSpan));
+}
+
 // One product: y[t * y_stride + r] for `num_rows` rows and `num_tokens` records.
 struct BlockTask {
     const uint8_t* rows;

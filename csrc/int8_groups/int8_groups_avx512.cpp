@@ -1,6 +1,7 @@
 #include "int8_groups/int8_groups.h"
 
 #include "common/math_avx512.h"
+#include "common/with_count.h"
 #include "int8_groups/gemm_avx512.h"
 #include "int8_groups/gemv_avx512.h"
 
@@ -18,23 +19,14 @@ void gemv_row(const DotTask& task, int64_t row, int64_t token) {
     const bf16* scales = task.rows.scales + row * (task.num_inputs / kGroup);
     const std::byte* const* records = task.records + token;
     float* y = task.y + token * task.y_stride + row;
-    const auto gemv = [&]<int NT>() {
+    const int64_t left = task.num_tokens - token;
+    with_count<kMaxTokens>(left < kMaxTokens ? left : kMaxTokens, [&]<int NT>() {
         if constexpr (activations == Activations::int8) {
             gemv_int8<Format, NT>(codes, scales, task.num_inputs, records, y, task.y_stride);
         } else {
             gemv_bf16<NT>(codes, scales, task.num_inputs, records, y, task.y_stride);
         }
-    };
-    switch (task.num_tokens - token) {
-        case 1:
-            return gemv.template operator()<1>();
-        case 2:
-            return gemv.template operator()<2>();
-        case 3:
-            return gemv.template operator()<3>();
-        default:
-            return gemv.template operator()<4>();
-    }
+    });
 }
 
 template <class Format, Activations activations>

@@ -1,19 +1,14 @@
-#include "linear_blocks/linear_blocks.h"
-
 #include <nanobind/stl/string.h>
 
 #include <algorithm>
 
-#include "blocks/records.h"
+#include "blocks/blocks.h"
 #include "common/call.h"
 #include "common/tensor.h"
+#include "linear/linear_driver.h"
 
 namespace moonlet {
 namespace {
-
-constexpr int64_t kRowsPerItem = kBlockTileRows;
-
-int64_t div_up(int64_t value, int64_t divisor) { return (value + divisor - 1) / divisor; }
 
 // K of a matrix whose rows take `row_bytes`; throws where they are not whole blocks.
 int64_t inputs_of_row(const char* op, const BlockFormat& format, int64_t row_bytes) {
@@ -25,38 +20,40 @@ int64_t inputs_of_row(const char* op, const BlockFormat& format, int64_t row_byt
     return row_bytes / format.block_bytes * format.block_weights;
 }
 
-}  // namespace
+// Rows of blocks [N, row bytes], in the arithmetic of blocks/blocks.h.
+class BlockRows {
+  public:
+    using Record = ActivationSpan;
 
-void linear_blocks(Runtime& runtime, const float* x, const uint8_t* blocks, int format_idx, int64_t num_tokens,
-                   int64_t num_inputs, int64_t num_outputs, float* out) {
-    const BlockOps& ops = *block_ops(runtime.isa());
-    const int64_t row_bytes = block_format(runtime.isa(), format_idx).row_bytes(num_inputs);
-    auto* memory = static_cast<std::byte*>(runtime.reserve_shared(BlockRecords::bytes(num_tokens, num_inputs)));
-    const BlockRecords records(memory, num_tokens, num_inputs);
-    runtime.parallel_for(num_tokens, 4, [&](int64_t begin, int64_t end, int) {
-        for (int64_t t = begin; t < end; ++t) ops.quantize(x + t * num_inputs, num_inputs, records[t]);
-    });
+    BlockRows(const uint8_t* blocks, int format_idx, int64_t num_inputs, Isa isa)
+        : blocks_(blocks),
+          row_bytes_(block_format(isa, format_idx).row_bytes(num_inputs)),
+          num_inputs_(num_inputs),
+          ops_(*block_ops(isa)),
+          dot_(ops_.dot[format_idx]) {}
 
-    // Token batches outside, so that neighbouring items share the activations and walk through the weights.
-    runtime.reserve_scratch(static_cast<size_t>(block_scratch_bytes(num_inputs)));
-    const int64_t num_row_items = div_up(num_outputs, kRowsPerItem);
-    const int64_t num_items = num_row_items * div_up(num_tokens, kBlockTokenBatch);
-    runtime.parallel_for(num_items, 1, [&](int64_t begin, int64_t end, int worker_idx) {
-        for (int64_t item = begin; item < end; ++item) {
-            const int64_t token = item / num_row_items * kBlockTokenBatch;
-            const int64_t row = item % num_row_items * kRowsPerItem;
-            ops.dot[format_idx]({.rows = blocks + row * row_bytes,
-                                 .num_rows = std::min(kRowsPerItem, num_outputs - row),
-                                 .num_inputs = num_inputs,
-                                 .records = records.from(token),
-                                 .num_tokens = std::min(kBlockTokenBatch, num_tokens - token),
-                                 .y = out + token * num_outputs + row,
-                                 .y_stride = num_outputs,
-                                 .scratch = runtime.scratch<std::byte>(worker_idx)});
-        }
-    });
-}
+    int64_t record_bytes() const { return block_record_bytes(num_inputs_); }
+    int64_t scratch_bytes() const { return block_scratch_bytes(num_inputs_); }
+    void quantize(const float* x, Record* record) const { ops_.quantize(x, num_inputs_, record); }
+    void dot(int64_t row, int64_t num_rows, const Batch<Record>& batch, std::byte* scratch) const {
+        dot_({.rows = blocks_ + row * row_bytes_,
+              .num_rows = num_rows,
+              .num_inputs = num_inputs_,
+              .records = batch.records,
+              .num_tokens = batch.num_tokens,
+              .y = batch.y,
+              .y_stride = batch.y_stride,
+              .scratch = scratch});
+    }
 
+  private:
+    const uint8_t* blocks_;
+    int64_t row_bytes_, num_inputs_;
+    const BlockOps& ops_;
+    void (*dot_)(const BlockTask&);
+};
+
+// The weights as float32, rounded as ggml rounds them. out [N, K].
 void dequantize_blocks(Runtime& runtime, const uint8_t* blocks, int format_idx, int64_t num_rows, int64_t num_inputs,
                        float* out) {
     const BlockFormat& format = block_format(runtime.isa(), format_idx);
@@ -82,6 +79,8 @@ void dequantize_blocks(Runtime& runtime, const uint8_t* blocks, int format_idx, 
     });
 }
 
+}  // namespace
+
 void bind_linear_blocks(nb::module_& m) {
     m.def("linear_blocks",
           [](Runtime& runtime, const Input& x, const Input& blocks, const std::string& format_name, const Output& out) {
@@ -92,7 +91,8 @@ void bind_linear_blocks(nb::module_& m) {
               const float* x_data = input<float>("linear_blocks: x", x, {T, {"K", K}});
               float* out_data = output<float>("linear_blocks: out", out, {T, N});
               const Call call(runtime);
-              linear_blocks(runtime, x_data, blocks_data, format_idx, T, K, N, out_data);
+              const BlockRows weights(blocks_data, format_idx, K, runtime.isa());
+              forward_linear(runtime, weights, x_data, T, K, N, out_data);
           });
     m.def("dequantize_blocks",
           [](Runtime& runtime, const Input& blocks, const std::string& format_name, const Output& out) {

@@ -1,0 +1,39 @@
+#pragma once
+
+// Activation records of many tokens in one block of the Runtime's shared memory, for the drivers of quantised products.
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace moonlet {
+
+template <class Record>
+class Records {
+  public:
+    Records(std::byte* memory, int64_t count, int64_t record_bytes) : pointers_(static_cast<size_t>(count)) {
+        for (int64_t i = 0; i < count; ++i) {
+            pointers_[static_cast<size_t>(i)] = reinterpret_cast<Record*>(memory + i * record_bytes);
+        }
+    }
+    Record* operator[](int64_t i) const { return pointers_[static_cast<size_t>(i)]; }
+    const Record* const* from(int64_t i) const { return pointers_.data() + i; }
+
+  private:
+    std::vector<Record*> pointers_;
+};
+
+// What a product multiplies by, and where its results go: y[t * y_stride + r] for the r-th of its rows.
+template <class Record>
+struct Batch {
+    const Record* const* records;  // [num_tokens]
+    int64_t num_tokens;
+    float* y;
+    int64_t y_stride;
+};
+
+// Tokens that one product takes at a time: enough for a tile's expansion to cost a few per cent, few enough for their
+// records to stay near. A multiple of the six tokens of a tile's inner loop.
+constexpr int64_t kTokenBatch = 192;
+
+}  // namespace moonlet
