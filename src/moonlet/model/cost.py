@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 
 from moonlet.config import ModelConfig, TextConfig, VisionConfig
 from moonlet.formats import BF16, F32, INT4_G32, INT8_G32, NumberFormat
+from moonlet.model.vision.input import Grid
 
 CACHE_ELEMENT_BYTES = 2
 """Bytes of a cached value: the latent cache is F16, but float32 on the reference path."""
@@ -138,6 +139,31 @@ def prefill_operations(config: ModelConfig, num_tokens: int, num_cached: int = 0
     linears = 2 * num_tokens * (active_parameters(config) - head) + 2 * head
     visible = num_tokens * num_cached + num_tokens * (num_tokens + 1) // 2
     return linears + visible * _attention_operations(config.text)
+
+
+@dataclass(frozen=True, slots=True)
+class VisionOperations:
+    """Multiplications and additions of one picture or chunk in the tower and its projector."""
+
+    linears: int
+    attention: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.linears + self.attention
+
+
+def vision_operations(vision: VisionConfig, grid: Grid) -> VisionOperations:
+    """Two for every weight of a linear layer and row; scores and their weighted sums over all pairs of patches."""
+    width, inner, merged = vision.vt_hidden_size, vision.vt_intermediate_size, vision.merged_hidden_size
+    block = 4 * width * width + 2 * width * inner
+    patch = 3 * vision.patch_size**2 * width + vision.vt_num_hidden_layers * block
+    token = merged * merged + merged * vision.text_hidden_size
+    return VisionOperations(
+        linears=2 * (grid.num_patches * patch + grid.num_tokens * token),
+        attention=4 * vision.vt_num_hidden_layers * grid.num_patches**2 * width,
+    )
 
 
 def _attention_operations(text: TextConfig) -> int:
