@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import httpx2
 import huggingface_hub
 import pytest
 from huggingface_hub import errors
@@ -14,6 +14,9 @@ from huggingface_hub import errors
 from moonlet.checkpoint.hub import pull, resolve_model
 from moonlet.cli.main import run
 from moonlet.errors import DownloadError
+
+# The hub's client is built on httpx or on httpx2, depending on its version.
+httpx = importlib.import_module(errors.HTTPError.__module__.partition(".")[0])
 
 
 def model_info(files: dict[str, int]) -> Any:
@@ -23,15 +26,15 @@ def model_info(files: dict[str, int]) -> Any:
 
 
 def hub_error(kind: type[Exception], status: int) -> Exception:
-    request = httpx2.Request("GET", "https://hub.test")
-    return kind("refused", response=httpx2.Response(status, request=request))  # type: ignore[call-arg]
+    request = httpx.Request("GET", "https://hub.test")
+    return kind("refused", response=httpx.Response(status, request=request))  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize(
     ("cause", "said"),
     [
         (errors.OfflineModeIsEnabled("offline"), "the hub cannot be reached"),
-        (httpx2.ConnectError("no route"), "the hub cannot be reached"),
+        (httpx.ConnectError("no route"), "the hub cannot be reached"),
         (ConnectionError("reset"), "the hub cannot be reached"),
         (hub_error(errors.GatedRepoError, 403), "its owner restricts access"),
         (hub_error(errors.RepositoryNotFoundError, 404), "the hub knows no such public model"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from moonlet.chat.template import ChatTemplate
 from moonlet.chat.tokenizer import Tokenizer
@@ -18,10 +19,10 @@ def tiny_tokenizer() -> Tokenizer:
     return Tokenizer.from_dir(TINY)
 
 
-def engine_of(model: ScriptedModel, *, context_length: int = 1024, chunk_size: int = 16, **limits: int) -> Engine:
+def engine_of(model: ScriptedModel, *, context_length: int = 1024, chunk_size: int = 16, **options: Any) -> Engine:
     tokenizer = tiny_tokenizer()
     template = ChatTemplate.from_dir(TINY, tokenizer)
-    return Engine(model, tokenizer, template, context_length=context_length, chunk_size=chunk_size, **limits)
+    return Engine(model, tokenizer, template, context_length=context_length, chunk_size=chunk_size, **options)
 
 
 def model_of(script: Script) -> ScriptedModel:

@@ -72,7 +72,8 @@ def reciting_script(tokenizer: Tokenizer, replies: Sequence[str]) -> Script:
     """Recites `replies` (special tokens spelt out), one after each `<|im_assistant|>...<|im_middle|>` of the context.
 
     The reply to the n-th assistant turn of a conversation is replies[n], the last one again and again after that; the
-    ids come after the last `<|im_middle|>` and the `<think>` that the template may put there.
+    ids come after the last `<|im_middle|>` and the `<think>` that the template may put there. A prompt without turns is
+    answered by the first token again and again.
     """
     middle, assistant = tokenizer.special_ids["<|im_middle|>"], tokenizer.special_ids["<|im_assistant|>"]
     encoded = [tokenizer.encode_with_specials(reply) for reply in replies]
@@ -80,9 +81,10 @@ def reciting_script(tokenizer: Tokenizer, replies: Sequence[str]) -> Script:
     def script(context: list[int]) -> Tensor:
         turn = context.count(assistant) - 1
         ids = encoded[min(turn, len(encoded) - 1)]
-        start = len(context) - context[::-1].index(middle)
-        # The prompt of a turn goes on with <think>, or with <think></think> in instant mode.
-        given = [tokenizer.think_id, tokenizer.end_think_id]
+        start = len(context) - context[::-1].index(middle) if middle in context else len(context)
+        # The prompt of a turn goes on with <think>, or with <think></think> in instant mode; a reply that begins with
+        # </think> says that itself.
+        given = [tokenizer.think_id, *([] if ids[:1] == [tokenizer.end_think_id] else [tokenizer.end_think_id])]
         while given and start < len(context) and context[start] == given[0]:
             start += 1
             given.pop(0)

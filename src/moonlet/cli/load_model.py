@@ -7,13 +7,14 @@ from moonlet.cli.terminal import Output
 from moonlet.cli.units import size_text
 from moonlet.config import EngineOptions
 from moonlet.engine import LLM
+from moonlet.engine.dialect import ToolRendering
 from moonlet.model.cost import weight_bytes
 from moonlet.model.memory import MemoryPlan
 
 BUILT_IN = "K25-nano"
 
 
-def load(model: str | None, options: EngineOptions, notes: Output) -> LLM:
+def load(model: str | None, options: EngineOptions, notes: Output, *, tool_rendering: ToolRendering = "typed") -> LLM:
     """Load `model`, or K25-nano, telling the plan on `notes` before, the progress while, and what INT8 cost after.
 
     Raises UserError in one line.
@@ -29,7 +30,7 @@ def load(model: str | None, options: EngineOptions, notes: Output) -> LLM:
             notes.line(plan_line(plan, options), dim=True)
 
     with ProgressLine(notes, "loading", size_text) as progress:
-        llm = LLM(model, options, progress=progress, on_plan=tell)
+        llm = LLM(model, options, progress=progress, on_plan=tell, tool_rendering=tool_rendering)
     if llm.int8_loss:
         stored = size_text(weight_bytes(llm.config).non_expert - weight_bytes(llm.config).vision)
         notes.line(

@@ -23,6 +23,7 @@ from moonlet.log import LOG_LEVELS, configure_logging
 
 COMMANDS = {
     "chat": LazyCommand("moonlet.cli.chat", "Talk to a model; without --model to the embedded K25-nano."),
+    "serve": LazyCommand("moonlet.cli.serve", "Serve a model to OpenAI and Anthropic clients over HTTP."),
     "inspect": LazyCommand("moonlet.cli.inspect", "Say what a checkpoint is, costs, and whether it fits here."),
     "inspect-media": LazyCommand("moonlet.cli.inspect_media", "Say what a model would see of an image or a video."),
     "pull": LazyCommand("moonlet.cli.pull", "Fetch a model from the Hugging Face hub."),

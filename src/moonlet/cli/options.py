@@ -44,13 +44,15 @@ engine_options = options_of(EngineOptions, "options")
 def _option(item: Field[Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     rule = item.metadata
     unit = f" [{rule['unit']}]" if rule["unit"] else ""
+    is_many = str(item.type).startswith("tuple")
     return click.option(
         f"--{item.name.replace('_', '-')}",
         item.name,
         type=_click_type(item),
         is_flag=str(item.type) == "bool",
+        multiple=is_many,
         default=item.default,
-        show_default=item.default is not None and str(item.type) != "bool",
+        show_default=item.default is not None and str(item.type) != "bool" and not is_many,
         envvar=f"MOONLET_{item.name.upper()}",
         help=rule["help"] + unit,
     )

@@ -21,7 +21,7 @@ def option(
     """A dataclass field that is also a command-line option and an environment variable.
 
     choices: the only strings allowed.  low, high: inclusive bounds of a number.  unit: shown after the help.
-    A default of None allows None.
+    A default of None allows None. A field of type tuple[str, ...] may be given more than once.
     """
     metadata = {"help": help, "choices": choices, "low": low, "high": high, "unit": unit}
     return field(default=default, metadata=metadata)
@@ -36,7 +36,13 @@ def check_options(options: Any) -> None:
         _check_value(declared.name, value, rule, str(declared.type))
 
 
-_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,)}
+_TYPES: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (int, float),
+    "bool": (bool,),
+    "str": (str,),
+    "tuple[str,": (tuple,),
+}
 
 
 def _check_value(name: str, value: Any, rule: Mapping[str, Any], annotation: str) -> None:

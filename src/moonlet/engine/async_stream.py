@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from moonlet.engine.request import Output
-from moonlet.engine.result import Completion, Reply
+from moonlet.engine.result import Completion, Reply, TokenLogprob
 from moonlet.engine.stream import TokenStream
 
 ItemT = TypeVar("ItemT")
@@ -72,6 +73,11 @@ class AsyncStream(Generic[ItemT, ResultT]):
     def num_cached_tokens(self) -> int:
         """Prompt tokens found in the cache; final once the first item is there."""
         return self._stream.num_cached_tokens
+
+    @property
+    def logprobs(self) -> Sequence[TokenLogprob]:
+        """Of the tokens sampled so far, where they were asked for."""
+        return self._stream.logprobs
 
     @property
     def result(self) -> ResultT:

@@ -55,4 +55,5 @@ class CompletionStream(TokenStream[str, Completion]):
             token_ids=tuple(self._generation.output_ids),
             logprobs=self._all_logprobs,
             seed=self.seed,
+            stop_string=self._stop_strings.matched,
         )

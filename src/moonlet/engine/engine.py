@@ -22,6 +22,7 @@ from moonlet.chat.tools import parse_tools
 from moonlet.engine.completion import CompletionStream
 from moonlet.engine.constraint import TokenConstraint
 from moonlet.engine.core import EngineCore
+from moonlet.engine.dialect import Dialect, PreparedTurn, ToolRendering
 from moonlet.engine.generation import Generation, PrefillProgress
 from moonlet.engine.language_model import LanguageModel
 from moonlet.engine.media import MediaSpan, check_room, place_media
@@ -33,6 +34,7 @@ from moonlet.engine.result import Completion, Reply
 from moonlet.engine.runner import Runner
 from moonlet.engine.sampler import Sampler
 from moonlet.engine.stats import EngineStats
+from moonlet.engine.turn import Turn
 from moonlet.engine.worker import Worker
 from moonlet.errors import MediaError, PromptError
 from moonlet.media.config import MediaProcessorConfig
@@ -67,6 +69,7 @@ class Engine:
         stop_ids: frozenset[int] = frozenset(),
         is_greedy_by_default: bool = False,
         media_config: MediaProcessorConfig | None = None,
+        tool_rendering: ToolRendering = "typed",
     ) -> None:
         """context_length: tokens of prompt and reply together.  chunk_size: prompt tokens a forward pass.
 
@@ -76,6 +79,7 @@ class Engine:
         stop_ids: ends of a turn named by the model's config, beside those of the tokenizer.
         is_greedy_by_default: the model asks for temperature 0 where the caller names none.
         media_config: how images and video are cut up; as published for K2.5 if None.
+        tool_rendering: how tools without a TypeScript form are shown to `stream_turn`.
         """
         self.tokenizer = tokenizer
         self._template = template
@@ -86,6 +90,7 @@ class Engine:
         # [EOT] ends a turn for the parser too; going on after it would produce tokens nobody sees.
         end_of_text = tokenizer.special_ids.get("[EOT]")
         self._stop_ids = tokenizer.stop_ids | stop_ids | ({end_of_text} if end_of_text is not None else set())
+        self.dialect = Dialect(tokenizer, template, self._stop_ids, tool_rendering)
         self._sees = model.vision is not None
         self._library = MediaLibrary(media_config or MediaProcessorConfig())
         self._runner = Runner(model, context_length=context_length, cache_tokens=cache_tokens)
@@ -143,6 +148,33 @@ class Engine:
         cannot be read, ContextLengthError for too much of all that.
         """
         return self._open_chat(messages, tools, thinking, sampling, constraint, media, on_prefill, in_step=True)
+
+    def prepare(self, turn: Turn, media: MediaOptions | None = None) -> PreparedTurn:
+        """`turn` checked, rendered and its grammars compiled; its media read. Errors as in `stream_chat`."""
+        seen = [self.read_media(part, media) for message in turn.messages for part in message.media]
+        return self.dialect.prepare(turn, seen, self._replay)
+
+    def stream_turn(self, prepared: PreparedTurn, *, on_prefill: PrefillProgress | None = None) -> ReplyStream:
+        """The reply to a prepared turn as a stream of events. Raises ContextLengthError for too long a prompt."""
+        sampling, prompt = prepared.turn.sampling, prepared.prompt
+        check_room(prepared.num_prompt_tokens, prepared.seen, self.context_length)
+        constraint, started = self.dialect.constraint(prepared), time.perf_counter()
+        generation = self._generation(
+            list(prepared.prompt_ids), prepared.spans, sampling, constraint, on_prefill, started, in_step=True
+        )
+        return ReplyStream(
+            generation,
+            self.tokenizer,
+            self.dialect.parser(prepared),
+            sampling.stop,
+            thinking=prompt.opens_thinking,
+            remember=partial(self._replay.remember, prompt.ids),
+        )
+
+    @property
+    def sees(self) -> bool:
+        """Whether the model reads images and video."""
+        return self._sees
 
     def read_media(
         self, part: ImagePart | VideoPart, options: MediaOptions | None = None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from moonlet.checkpoint.hub import resolve_model
 from moonlet.config import EngineOptions
+from moonlet.engine.dialect import ToolRendering
 from moonlet.engine.engine import Engine
 from moonlet.media.config import load_media_config
 
@@ -29,11 +30,13 @@ class LLM(Engine):
         *,
         progress: Progress | None = None,
         on_plan: PlanReport | None = None,
+        tool_rendering: ToolRendering = "typed",
     ) -> None:
         """model: a directory in the published format, or the hub id of one downloaded before; None for K25-nano.
 
         progress: called with the bytes in place and in all, again and again while loading.
         on_plan: called with the memory plan before anything is loaded.
+        tool_rendering: how tools without a TypeScript form are shown.
         Raises ConfigError, CheckpointError, TemplateError, OptionError or OutOfMemoryError.
         """
         directory = resolve_model(model)
@@ -57,4 +60,5 @@ class LLM(Engine):
             stop_ids=frozenset(loaded.config.text.eos_token_ids),
             is_greedy_by_default=loaded.config.is_greedy_by_default,
             media_config=load_media_config(directory),
+            tool_rendering=tool_rendering,
         )

@@ -35,7 +35,8 @@ class SamplingParams:
     top_k: int | None = _parameter(None, "Only the so many most probable tokens; 0 for all, the default.")
     min_p: float = _parameter(0.0, "0 to 1: drop tokens less probable than this times the best. Default: 0.")
     repetition_penalty: float = _parameter(
-        1.0, "Above 0: divides the logits of tokens in prompt and reply (multiplies negative ones). Default: 1, none."
+        1.0,
+        "0.001 to 1000: divides the logits of tokens in prompt and reply (multiplies negative ones). Default: 1.",
     )
     presence_penalty: float = _parameter(0.0, "-2 to 2: taken from the logits of tokens in the reply. Default: 0.")
     frequency_penalty: float = _parameter(
@@ -57,13 +58,16 @@ class SamplingParams:
         "Report the log-probability of each token and of the so many (0 to 20) most probable ones beside it, from the "
         "model's own distribution: before penalties, temperature and cuts.",
     )
+    logit_bias: tuple[tuple[int, float], ...] = _parameter(
+        (), "Add this much, -100 to 100, to the logit of a token id, given as pairs of id and bias."
+    )
     ignore_eos: bool = _parameter(False, "Go on past the model's own end of turn.")
 
     def __post_init__(self) -> None:
         _number("temperature", self.temperature, 0, 2)
         _number("top_p", self.top_p, 0, 1, above_low=True)
         _number("min_p", self.min_p, 0, 1)
-        _number("repetition_penalty", self.repetition_penalty, 0, math.inf, above_low=True)
+        _number("repetition_penalty", self.repetition_penalty, 0.001, 1000)
         _number("presence_penalty", self.presence_penalty, -2, 2)
         _number("frequency_penalty", self.frequency_penalty, -2, 2)
         _integer("top_k", self.top_k, 0, None)
@@ -78,6 +82,9 @@ class SamplingParams:
         _items("stop_token_ids", self.stop_token_ids, int, "token ids")
         for token_id in self.stop_token_ids:
             _integer("stop_token_ids", token_id, 0, None)
+        for token_id, bias in self.logit_bias:
+            _integer("logit_bias", token_id, 0, None)
+            _number("logit_bias", bias, -100, 100)
         if not isinstance(self.ignore_eos, bool):
             raise PromptError(f"ignore_eos: found {self.ignore_eos!r}, expected true or false")
 
@@ -88,6 +95,11 @@ class SamplingParams:
     @property
     def has_penalties(self) -> bool:
         return self.repetition_penalty != 1 or self.presence_penalty != 0 or self.frequency_penalty != 0
+
+    @property
+    def changes_logits(self) -> bool:
+        """Whether the logits are not the model's own when the constraint and the cuts see them."""
+        return self.has_penalties or bool(self.logit_bias)
 
 
 def default_sampling(thinking: bool) -> SamplingParams:

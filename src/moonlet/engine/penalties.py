@@ -1,4 +1,4 @@
-"""What has been said before, and how it lowers the logits of saying it again."""
+"""What is added to logits before a token is chosen: for what has been said before, and what the caller asks for."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ class PenaltyState:
 
     repetition_penalty r (over prompt and output): positive logits are divided by r, others multiplied by it.
     frequency_penalty f, presence_penalty p (over the output): logit - f * count - p * (count > 0).
+    logit_bias b: logit + b, after the penalties.
     Sources: Keskar et al., arXiv 1909.05858 section 4.1; the OpenAI API reference. Applied in that order.
     """
 
@@ -23,6 +24,8 @@ class PenaltyState:
         self._seen = np.zeros(vocab_size, dtype=np.bool_)
         self._seen[np.fromiter(prompt_ids, dtype=np.int64)] = True
         self._output_counts = np.zeros(vocab_size, dtype=np.float32)
+        self._biased_ids = np.array([token_id for token_id, _ in params.logit_bias], dtype=np.int64)
+        self._biases = np.array([bias for _, bias in params.logit_bias], dtype=np.float32)
 
     def add(self, token_id: int) -> None:
         """Count one generated token."""
@@ -41,4 +44,5 @@ class PenaltyState:
             penalised -= np.float32(params.frequency_penalty) * self._output_counts
         if params.presence_penalty != 0:
             penalised -= np.float32(params.presence_penalty) * (self._output_counts > 0)
+        penalised[self._biased_ids] += self._biases
         return penalised

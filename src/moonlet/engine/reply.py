@@ -104,6 +104,7 @@ class ReplyStream(TokenStream[Event, Reply]):
             token_ids=tuple(self._generation.output_ids),
             logprobs=self._all_logprobs,
             seed=self.seed,
+            stop_string=self._stop_strings.matched,
         )
 
     @property

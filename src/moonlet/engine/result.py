@@ -64,7 +64,7 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What followed a raw prompt. `seed` is the one used, given or drawn."""
+    """What followed a raw prompt. `seed` is the one used, given or drawn; `stop_string` the one that ended it."""
 
     text: str
     finish_reason: FinishReason
@@ -73,11 +73,12 @@ class Completion:
     token_ids: tuple[int, ...]
     logprobs: tuple[TokenLogprob, ...] | None
     seed: int
+    stop_string: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One turn of the assistant. `seed` is the one used, given or drawn."""
+    """One turn of the assistant. `seed` is the one used, given or drawn; `stop_string` the one that ended it."""
 
     content: str
     reasoning: str
@@ -88,6 +89,7 @@ class Reply:
     token_ids: tuple[int, ...]
     logprobs: tuple[TokenLogprob, ...] | None
     seed: int
+    stop_string: str | None = None
 
     def to_message(self) -> dict[str, Any]:
         """This turn as the history of the next `chat` call takes it."""

@@ -57,7 +57,7 @@ class Sampler:
         self._params = params
         self._seed = seed
         self._vocab_size = vocab_size
-        self._penalties = PenaltyState(params, vocab_size, prompt_ids) if params.has_penalties else None
+        self._penalties = PenaltyState(params, vocab_size, prompt_ids) if params.changes_logits else None
         self._constraint = constraint
         self._mask = None if constraint is None else np.zeros(-(-vocab_size // 32), dtype=np.uint32)
         self._step = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from threading import RLock
 from types import TracebackType
@@ -66,6 +66,11 @@ class TokenStream(ABC, Generic[ItemT, ResultT]):
     def num_cached_tokens(self) -> int:
         """Prompt tokens found in the cache; final once the first item is there."""
         return self._generation.num_cached_tokens
+
+    @property
+    def logprobs(self) -> Sequence[TokenLogprob]:
+        """Of the tokens sampled so far, where they were asked for. It grows while the stream runs."""
+        return self._logprobs or ()
 
     def cancel(self) -> None:
         """Ask for the end. Returns at once."""

@@ -1,0 +1,211 @@
+"""What users of K2.5 met elsewhere, each by the name of its symptom, numbered as in the contract of the API."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.server.conftest import chunks
+from tests.server.replies import CALL, END_SECTION, FIND, SECTION, TWO_CALLS, USER, Q, one_call
+
+PATH = "/v1/chat/completions"
+CALLED = {"name": "find", "arguments": Q}
+MARKERS = ("<|", "functions.", "</think>", "<think>")
+
+
+def both(client, ask):
+    """The message of a whole reply and of the same reply streamed, in one form, with their reasons."""
+    whole = client.post(PATH, json=ask).json()["choices"][0]
+    parts = [part["choices"][0] for part in chunks(client.post(PATH, json={**ask, "stream": True}))]
+    streamed = {"content": "", "reasoning_content": "", "tool_calls": []}
+    for part in parts:
+        delta = part["delta"]
+        streamed["content"] += delta.get("content", "")
+        streamed["reasoning_content"] += delta.get("reasoning_content", "")
+        for call in delta.get("tool_calls", []):
+            if "id" in call:
+                streamed["tool_calls"].append([call["id"], call["function"]["name"], ""])
+            streamed["tool_calls"][call["index"]][2] += call["function"]["arguments"]
+    message = whole["message"]
+    calls = [[c["id"], c["function"]["name"], c["function"]["arguments"]] for c in message.get("tool_calls", [])]
+    one = {**message, "reasoning_content": message.get("reasoning_content", ""), "tool_calls": calls}
+    return (one, whole["finish_reason"]), (streamed, parts[-1]["finish_reason"])
+
+
+def same(client, ask):
+    whole, streamed = both(client, ask)
+    assert {key: whole[0][key] for key in streamed[0]} == streamed[0]
+    assert whole[1] == streamed[1]
+    return whole
+
+
+@pytest.mark.parametrize("reply", [CALL, TWO_CALLS, "Hm.</think>Words." + CALL.partition("</think>")[2]])
+def test_01_no_marker_or_call_text_in_content_or_reasoning(serve, reply):
+    message, reason = same(serve(reply), {"messages": USER, "tools": [FIND]})
+    assert reason == "tool_calls"
+    for text in (message["content"], message["reasoning_content"]):
+        assert not any(marker in text for marker in MARKERS)
+
+
+def test_02_a_call_inside_the_thinking_closes_it(serve):
+    message, reason = same(serve(CALL.replace("</think>", "")), {"messages": USER, "tools": [FIND]})
+    assert (message["reasoning_content"], reason) == ("Look.", "tool_calls")
+    assert message["tool_calls"] == [["functions.find:0", "find", Q]]
+
+
+def test_03_an_instant_reply_is_content(serve):
+    message, _ = same(serve("Hello."), {"messages": USER, "thinking": {"type": "disabled"}})
+    assert (message["content"], message["reasoning_content"]) == ("Hello.", "")
+
+
+def test_04_the_end_of_thinking_never_shows_in_content(serve):
+    message, _ = same(serve("Hm.</think>Hello."), {"messages": USER})
+    assert (message["content"], message["reasoning_content"]) == ("Hello.", "Hm.")
+
+
+def test_05_the_switch_decides_for_each_request(serve):
+    client = serve("Hm.</think>Hello.")
+    on = client.post(PATH, json={"messages": USER}).json()["choices"][0]["message"]
+    assert "reasoning_content" in on
+    off = client.post(PATH, json={"messages": USER, "think": False}).json()["choices"][0]["message"]
+    assert "reasoning_content" not in off
+
+
+def test_06_and_07_ids_are_the_models_own_and_foreign_ones_are_rewritten(serve):
+    client = serve(CALL)
+    assert (
+        client.post(PATH, json={"messages": USER, "tools": [FIND]}).json()["choices"][0]["message"]["tool_calls"][0][
+            "id"
+        ]
+        == "functions.find:0"
+    )
+    for foreign in ("call_abc", "toolu_01", "functions_find_0", "chatcmpl-tool-1"):
+        history = [
+            *USER,
+            {
+                "role": "assistant",
+                "tool_calls": [{"id": foreign, "type": "function", "function": {"name": "find", "arguments": Q}}],
+            },
+            {"role": "tool", "tool_call_id": foreign, "content": "r"},
+        ]
+        prompt = client.post("/apply-template", json={"messages": history, "tools": [FIND]}).json()["prompt"]
+        assert foreign not in prompt
+        assert prompt.count("functions.find:0") == 2
+
+
+def test_08_a_new_id_is_none_that_the_history_holds(serve):
+    cut = [
+        {
+            "role": "assistant",
+            "tool_calls": [
+                {"id": "functions.find:1", "type": "function", "function": {"name": "find", "arguments": Q}}
+            ],
+        },
+        {"role": "tool", "tool_call_id": "functions.find:1", "content": "r"},
+    ]
+    client = serve(f"</think>{SECTION}{one_call('find', 1, Q)}{END_SECTION}")
+    body = client.post(PATH, json={"messages": [*USER, *cut], "tools": [FIND]}).json()
+    assert body["choices"][0]["message"]["tool_calls"][0]["id"] not in ("functions.find:0", "functions.find:1")
+
+
+def test_09_text_before_a_call_does_not_stop_the_stream(serve):
+    words = "Words. " * 60
+    reply = f"</think>{words}{SECTION}{one_call('find', 0, Q)}{END_SECTION}"
+    message, reason = same(serve(reply), {"messages": USER, "tools": [FIND]})
+    assert (message["content"], reason) == (words, "tool_calls")
+    assert len(message["tool_calls"]) == 1
+
+
+def test_10_a_call_always_has_name_and_arguments_and_stream_equals_whole(serve):
+    message, reason = same(serve(TWO_CALLS), {"messages": USER, "tools": [FIND]})
+    assert reason == "tool_calls"
+    assert all(name and isinstance(json.loads(arguments), dict) for _, name, arguments in message["tool_calls"])
+
+
+def test_11_newlines_in_arguments_hyphens_in_names_and_several_calls(serve):
+    tool = {"type": "function", "function": {"name": "read-file.v2"}}
+    arguments = '{"text": "a\\nb"}'
+    reply = f"</think>{SECTION}{one_call('read-file.v2', 0, arguments)}{one_call('find', 1, Q)}{END_SECTION}"
+    message, _ = same(serve(reply), {"messages": USER, "tools": [tool, FIND]})
+    assert [(name, text) for _, name, text in message["tool_calls"]] == [("read-file.v2", arguments), ("find", Q)]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        f"</think>{SECTION}",
+        f"</think>{SECTION}<|tool_call_begin|>",
+        f"</think>{SECTION}<|tool_call_begin|>nonsense<|tool_call_end|>",
+        f"</think>{SECTION}{one_call('unknown', 0, '{')}",
+        "</think><|tool_call_argument_begin|>{}",
+    ],
+)
+def test_12_a_malformed_call_is_never_an_error(serve, reply):
+    for tools in ([FIND], []):
+        response = serve(reply).post(PATH, json={"messages": USER, "tools": tools, "max_tokens": 60})
+        assert response.status_code == 200
+        assert response.json()["choices"][0]["finish_reason"] in ("stop", "length", "tool_calls")
+
+
+def test_13_tools_are_typescript_and_parts_are_text(serve):
+    ask = {"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}]}], "tools": [FIND]}
+    prompt = serve().post("/apply-template", json=ask).json()["prompt"]
+    assert "namespace functions {" in prompt
+    assert "type find = (_: {" in prompt
+    assert "<|im_user|>user<|im_middle|>a<|im_end|>" in prompt
+    assert prompt.endswith("<|im_assistant|>assistant<|im_middle|><think>")
+
+
+def test_13b_one_schema_without_a_type_does_not_turn_all_tools_into_json(serve):
+    odd = {"name": "flow", "parameters": {"type": "object", "properties": {"args": {"description": "any"}}}}
+    ask = {"messages": USER, "tools": [{"type": "function", "function": odd}, FIND]}
+    assert "namespace functions {" in serve().post("/apply-template", json=ask).json()["prompt"]
+    official = serve(tool_rendering="official").post("/apply-template", json=ask).json()["prompt"]
+    assert "namespace functions {" not in official
+
+
+def test_14_thinking_that_uses_up_the_limit_is_called_length_and_can_be_bounded(serve):
+    client = serve("Hm " * 100 + "</think>Hello.")
+    message, reason = same(client, {"messages": USER, "max_tokens": 30})
+    assert (message["content"], reason) == ("", "length")
+    message, _ = same(client, {"messages": USER, "max_tokens": 200, "thinking_token_budget": 5})
+    assert message["content"]
+    assert len(message["reasoning_content"]) < 20
+
+
+def test_18_a_system_message_in_the_middle_is_rendered_where_it_stands(serve):
+    history = [*USER, {"role": "system", "content": "mid"}, {"role": "developer", "content": "dev"}]
+    prompt = serve().post("/apply-template", json={"messages": history}).json()["prompt"]
+    assert prompt.index("hi") < prompt.index("<|im_system|>system<|im_middle|>mid") < prompt.index("dev")
+    assert "developer" not in prompt
+
+
+def test_20_a_grammar_that_fails_ends_one_request(serve, monkeypatch):
+    from moonlet.engine import grammar
+    from moonlet.errors import ConstraintError
+
+    client = serve("Hm.</think>Hello.")
+
+    def fail(*_):
+        raise ConstraintError("broken")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(grammar.GrammarState, "fill_mask", fail)
+        ask = {"messages": USER, "response_format": {"type": "json_object"}}
+        assert client.post(PATH, json=ask).status_code == 500
+        streamed = client.post(PATH, json={**ask, "stream": True})
+        assert streamed.status_code == 200
+        assert chunks(streamed)[-1]["error"]["type"] == "server_error"
+        assert "[DONE]" not in streamed.text
+    assert client.post(PATH, json={"messages": USER}).is_success
+
+
+def test_21_calls_of_every_reply_are_numbered_from_0(serve):
+    client = serve(CALL, f"</think>{SECTION}{one_call('find', 1, Q)}{END_SECTION}")
+    first = client.post(PATH, json={"messages": USER, "tools": [FIND]}).json()["choices"][0]["message"]
+    history = [*USER, first, {"role": "tool", "tool_call_id": first["tool_calls"][0]["id"], "content": "r"}]
+    parts = chunks(client.post(PATH, json={"messages": history, "tools": [FIND], "stream": True}))
+    calls = [call for part in parts for call in part["choices"][0]["delta"].get("tool_calls", [])]
+    assert {call["index"] for call in calls} == {0}
+    assert calls[0]["id"] == "functions.find:1"
