@@ -11,11 +11,11 @@ import pytest
 from moonlet.chat.messages import parse_messages
 from moonlet.chat.template import ChatTemplate
 from moonlet.chat.tokenizer import Tokenizer
-from moonlet.train.conversation import Conversation, Exchange, draw_conversation, prompt_ids, render
+from moonlet.train.conversation import Conversation, Exchange, draw_conversation, render, render_prompt
 from moonlet.train.export import export_checkpoint
 from moonlet.train.network import NanoModel
 from moonlet.train.shape import NanoShape
-from moonlet.train.tasks import TASKS, Split
+from moonlet.train.tasks import TEXT_TASKS, Split
 from moonlet.train.tasks.base import Problem
 from moonlet.train.vocabulary import Vocabulary
 
@@ -30,7 +30,7 @@ def test_prompts_are_what_the_chat_template_makes_of_them(
     export_checkpoint(NanoModel(shape).state_dict(), shape, vocabulary, tmp_path)
     template = ChatTemplate.from_dir(tmp_path, Tokenizer.from_dir(tmp_path))
     rng = Random(5)
-    drawn = [draw_conversation(rng, TASKS, (1.0,) * len(TASKS), Split.TRAIN, 1.0, 0.5) for _ in range(30)]
+    drawn = [draw_conversation(rng, TEXT_TASKS, (1.0,) * len(TEXT_TASKS), Split.TRAIN, 1.0, 0.5) for _ in range(30)]
     for conversation in [Conversation(PROBLEM, thinks, HISTORY), *drawn]:
         messages: list[dict[str, Any]] = []
         if conversation.system is not None:
@@ -40,7 +40,7 @@ def test_prompts_are_what_the_chat_template_makes_of_them(
             messages.append({"role": "assistant", "content": exchange.reply})
         messages.append({"role": "user", "content": conversation.problem.user})
         rendered = template.render(parse_messages(messages), thinking=conversation.thinks)
-        assert list(rendered.ids) == prompt_ids(vocabulary, conversation)
+        assert tuple(rendered.ids) == render_prompt(vocabulary, conversation).ids
 
 
 def learnt_text(vocabulary: Vocabulary, conversation: Conversation) -> str:

@@ -11,7 +11,7 @@ import torch
 from moonlet.errors import CheckpointError
 from moonlet.train.answer import NetworkAnswerer
 from moonlet.train.card import write_card, write_scores
-from moonlet.train.conversation import Conversation, prompt_ids
+from moonlet.train.conversation import Conversation, render_prompt
 from moonlet.train.evaluate import evaluate, held_out
 from moonlet.train.mixture import Stage
 from moonlet.train.network import NanoModel
@@ -74,10 +74,10 @@ def test_scores_without_a_card_are_refused(tmp_path: Path) -> None:
 def test_batched_decoding_equals_whole_passes_one_by_one(shape: NanoShape, vocabulary: Vocabulary) -> None:
     model = NanoModel(shape, torch.Generator().manual_seed(3)).eval()
     conversations = held_out(Sums(), "instant", False, FEW)
-    prompts = [prompt_ids(vocabulary, conversation) for conversation in conversations]
+    prompts = [render_prompt(vocabulary, conversation) for conversation in conversations]
     batched = NetworkAnswerer(model, vocabulary)._decode(prompts, max_tokens=6)
     for prompt, reply in zip(prompts, batched, strict=True):
-        ids = list(prompt)
+        ids = list(prompt.ids)
         for token in reply:
             mask = torch.ones(1, 1, len(ids), len(ids), dtype=torch.bool).tril()
             with torch.no_grad():

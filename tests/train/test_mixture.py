@@ -10,7 +10,7 @@ import torch
 from moonlet.train.conversation import Example
 from moonlet.train.mixture import NO_DOCUMENT, Stage, batch_at, pack, share_too_long, stage_at
 from moonlet.train.options import TrainOptions
-from moonlet.train.recipe import CONTINUE_STAGES, NANO_STAGES
+from moonlet.train.recipe import CONTINUE, NANO, SEE, Recipe
 from moonlet.train.tasks import TASKS, Task
 from moonlet.train.vocabulary import Vocabulary
 
@@ -60,16 +60,16 @@ def test_stages_follow_each_other(stages: tuple[Stage, ...]) -> None:
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 def test_hardly_a_conversation_is_too_long_for_a_row(vocabulary: Vocabulary, task: Task) -> None:
-    assert share_too_long(vocabulary, NANO_STAGES[-1], TrainOptions().row_tokens, task) < 0.03
-    assert share_too_long(vocabulary, NANO_STAGES[-1], 8, task) == 1.0
+    assert share_too_long(vocabulary, NANO.stages[-1], TrainOptions().row_tokens, task) < 0.03
+    assert share_too_long(vocabulary, NANO.stages[-1], 8, task) == 1.0
 
 
-@pytest.mark.parametrize("recipe", [NANO_STAGES, CONTINUE_STAGES], ids=["nano", "continue"])
-def test_a_recipe_names_real_tasks_and_ends_in_int4_at_rest(recipe: tuple[Stage, ...]) -> None:
+@pytest.mark.parametrize("recipe", [NANO, SEE, CONTINUE], ids=["nano", "see", "continue"])
+def test_a_recipe_names_real_tasks_and_ends_in_int4_at_rest(recipe: Recipe) -> None:
     names = {task.name for task in TASKS}
-    for before, after in itertools.pairwise(recipe):
+    for before, after in itertools.pairwise(recipe.stages):
         assert after.lr_start <= 1.2 * before.lr_end  # no jolt
-    for stage in recipe:
+    for stage in recipe.stages:
         assert set(stage.weights) <= names
-    assert recipe[-1].lr_end == 0.0
-    assert recipe[-1].quantised
+    assert recipe.stages[-1].lr_end == 0.0
+    assert recipe.stages[-1].quantised

@@ -11,6 +11,7 @@ import torch
 from moonlet.errors import OptionError
 from moonlet.train.mixture import Stage
 from moonlet.train.options import TrainOptions
+from moonlet.train.recipe import Recipe
 from moonlet.train.run import train_nano
 from moonlet.train.shape import NanoShape
 from moonlet.train.state import load_state
@@ -90,8 +91,8 @@ def test_training_can_start_from_a_checkpoint(
     stages: tuple[Stage, ...], options: TrainOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: NanoShape
 ) -> None:
     monkeypatch.setattr("moonlet.train.run.NanoShape", lambda: shape)
-    first = train_nano(tmp_path / "first", replace(options, steps=1), stages=stages)
-    second = train_nano(tmp_path / "second", replace(options, steps=1), init_from=first, stages=stages)
+    first = train_nano(tmp_path / "first", replace(options, steps=1), recipe=Recipe(None, stages))
+    second = train_nano(tmp_path / "second", replace(options, steps=1), init_from=first, recipe=Recipe(None, stages))
     assert (second / "model.safetensors").exists()
     assert "--init-from" in (second / "README.md").read_text()
     assert "the first 1 of 42 steps" in (second / "README.md").read_text()

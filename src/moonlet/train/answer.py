@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from moonlet.engine import LLM, SamplingParams
-from moonlet.train.conversation import Conversation, prompt_ids
+from moonlet.train.conversation import Conversation, Example, render_prompt
+from moonlet.train.media_files import content_part
 from moonlet.train.network import LayerCache, NanoModel
+from moonlet.train.sight import PlacedChunk, gather
 from moonlet.train.vocabulary import Vocabulary
 
 
@@ -39,7 +41,10 @@ class EngineAnswerer:
         for exchange in conversation.exchanges:
             messages.append({"role": "user", "content": exchange.user})
             messages.append({"role": "assistant", "content": exchange.reply})
-        messages.append({"role": "user", "content": conversation.problem.user})
+        problem = conversation.problem
+        parts = [content_part(picture) for picture in problem.media]
+        content = [*parts, {"type": "text", "text": problem.user}] if parts else problem.user
+        messages.append({"role": "user", "content": content})
         sampling = SamplingParams(temperature=0.0, top_p=1.0, max_tokens=max_tokens)
         reply = self._llm.chat(messages, thinking=conversation.thinks, sampling=sampling)
         return reply.content if reply.finish_reason == "stop" else None
@@ -55,8 +60,8 @@ class NetworkAnswerer:
 
     def answers(self, conversations: Sequence[Conversation], max_tokens: int) -> list[str | None]:
         """As `Answerer.answers`. Prompts of like length go together."""
-        prompts = [prompt_ids(self._vocabulary, conversation) for conversation in conversations]
-        by_length = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
+        prompts = [render_prompt(self._vocabulary, conversation) for conversation in conversations]
+        by_length = sorted(range(len(prompts)), key=lambda index: len(prompts[index].ids))
         answers: list[str | None] = [None] * len(prompts)
         for at in range(0, len(prompts), self._batch_size):
             chosen = by_length[at : at + self._batch_size]
@@ -75,19 +80,26 @@ class NetworkAnswerer:
         return self._vocabulary.decode(reply)
 
     @torch.no_grad()
-    def _decode(self, prompts: list[list[int]], max_tokens: int) -> list[list[int]]:
+    def _decode(self, prompts: list[Example], max_tokens: int) -> list[list[int]]:
         """Greedy replies, each with all that was decoded until the last of the batch had ended."""
         device = self._model.lm_head.weight.device
-        longest = max(map(len, prompts))
+        longest = max(len(prompt.ids) for prompt in prompts)
+        spare = [longest - len(prompt.ids) for prompt in prompts]
         pad, end = self._vocabulary.special("[PAD]"), self._vocabulary.special("<|im_end|>")
         # Padding stands before the prompt: rotary attention sees distances only, so the shift changes nothing.
-        ids = torch.tensor([[pad] * (longest - len(prompt)) + prompt for prompt in prompts], device=device)
-        real = torch.tensor([[False] * (longest - len(p)) + [True] * len(p) for p in prompts], device=device)
+        ids = torch.tensor([[pad] * s + list(p.ids) for s, p in zip(spare, prompts, strict=True)], device=device)
+        real = torch.tensor([[False] * s + [True] * (longest - s) for s in spare], device=device)
+        chunks = [
+            PlacedChunk(row, spare[row] + chunk.at, chunk.frames)
+            for row, prompt in enumerate(prompts)
+            for chunk in prompt.chunks
+        ]
+        sight = gather(chunks).to(device) if chunks else None
         causal = torch.ones(longest, longest, dtype=torch.bool, device=device).tril()
         itself = torch.eye(longest, dtype=torch.bool, device=device)  # padding needs something to attend to
         mask = ((causal & real.unsqueeze(1)) | itself).unsqueeze(1)
         caches = [LayerCache() for _ in self._model.model.layers]
-        hidden = self._model.hidden(ids, mask, 0, caches)
+        hidden = self._model.hidden(ids, mask, 0, caches, sight)
         ended = torch.zeros(len(prompts), dtype=torch.bool, device=device)
         replies: list[Tensor] = []
         for position in range(longest, longest + max_tokens):

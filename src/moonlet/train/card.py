@@ -15,6 +15,14 @@ from moonlet.train.scores import ScoreTable
 from moonlet.train.shape import NanoShape
 
 CARD_FILE = "README.md"
+_TOWER = Template(
+    """
+The tower: $vt_num_hidden_layers layers of $vt_hidden_size, $vt_num_attention_heads heads, MLP $vt_intermediate_size,
+position grid $init_pos_emb_height x $init_pos_emb_width x $init_pos_emb_time; one token is 28 x 28 pixels. It was shown
+words and numbers on strips 28 pixels high, shapes on 84 x 84, bar charts 112 high, pairs of pictures of 56 x 56, clips
+of at most 56 x 56 at two frames a second, and pages of boxes on 112 x 112. Pictures of other sizes and
+kinds it does not understand."""
+)
 _SCORES_BEGIN, _SCORES_END = "<!-- scores: begin -->", "<!-- scores: end -->"
 
 
@@ -37,6 +45,8 @@ def write_card(
     flags = f"--seed {options.seed} --rows {options.rows} --row-tokens {options.row_tokens} --workers {options.workers}"
     values = {
         **asdict(shape),
+        "eyes": "MoonViT for images and video" if shape.vision else "text only",
+        "tower": _TOWER.substitute(asdict(shape.vision)) if shape.vision else "",
         "max_position_embeddings": shape.max_position_embeddings,
         "megabytes": f"{size / 1e6:.1f}",
         "rows": options.rows,

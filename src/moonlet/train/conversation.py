@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from random import Random
 
+import numpy as np
+from numpy.typing import NDArray
+
+from moonlet.train.pictures import CHUNK_FRAMES, Picture, num_tokens
 from moonlet.train.tasks.base import Problem, Split, Task, draw
 from moonlet.train.tasks.identity import other_system
 from moonlet.train.vocabulary import Vocabulary
@@ -38,17 +42,26 @@ class Conversation:
 
 
 @dataclass(frozen=True, slots=True)
+class Chunk:
+    """Frames [t, H, W, 3] of one image or chunk of a video, whose features stand at `at` and after it."""
+
+    at: int
+    frames: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
 class Example:
     """Token ids of a whole conversation. learns[i] is true where ids[i] is a token the model should produce."""
 
     ids: tuple[int, ...]
     learns: tuple[bool, ...]
+    chunks: tuple[Chunk, ...] = ()
 
 
-def prompt_ids(vocabulary: Vocabulary, conversation: Conversation) -> list[int]:
+def render_prompt(vocabulary: Vocabulary, conversation: Conversation) -> Example:
     """The ids up to and including the generation prompt, as the published template renders them."""
-    ids, _ = _rendered(vocabulary, conversation)
-    return ids
+    ids, learns, chunks = _rendered(vocabulary, conversation)
+    return Example(tuple(ids), tuple(learns), tuple(chunks))
 
 
 def render(vocabulary: Vocabulary, conversation: Conversation) -> Example:
@@ -57,7 +70,7 @@ def render(vocabulary: Vocabulary, conversation: Conversation) -> Example:
     Earlier replies are learnt too in instant mode; in thinking mode they stand without their reasoning, and
     learning them would teach answers without the work.
     """
-    ids, learns = _rendered(vocabulary, conversation)
+    ids, learns, chunks = _rendered(vocabulary, conversation)
     problem = conversation.problem
     if conversation.thinks:
         reply = [
@@ -68,10 +81,37 @@ def render(vocabulary: Vocabulary, conversation: Conversation) -> Example:
     else:
         reply = vocabulary.encode(problem.instant)
     reply.append(vocabulary.special("<|im_end|>"))
-    return Example(tuple(ids + reply), tuple(learns + [True] * len(reply)))
+    return Example(tuple(ids + reply), tuple(learns + [True] * len(reply)), tuple(chunks))
 
 
-def _rendered(vocabulary: Vocabulary, conversation: Conversation) -> tuple[list[int], list[bool]]:
+def timestamp(seconds: float) -> str:
+    """HH:MM:SS.fff, as it stands before each chunk of a video."""
+    milliseconds = round(seconds * 1000)
+    minutes, rest = divmod(milliseconds, 60_000)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest // 1000:02d}.{rest % 1000:03d}"
+
+
+def _media(vocabulary: Vocabulary, media: tuple[Picture, ...], start: int) -> tuple[list[int], list[Chunk]]:
+    """The ids of images and videos from position `start` on, without the line end after the last of them."""
+    special, encode = vocabulary.special, vocabulary.encode
+    ids: list[int] = []
+    chunks = []
+    for number, picture in enumerate(media):
+        if number:
+            ids += encode("\n")
+        frames, rate = picture.draw(), picture.frames_per_second
+        for first in range(0, len(frames), CHUNK_FRAMES):
+            chunk = frames[first : first + CHUNK_FRAMES]
+            if rate is not None:
+                ids += encode(timestamp(first / rate))
+            kind = encode("image" if rate is None else "video")
+            ids += [special("<|media_begin|>"), *kind, special("<|media_content|>")]
+            chunks.append(Chunk(start + len(ids), chunk))
+            ids += [special("<|media_pad|>")] * num_tokens(chunk) + [special("<|media_end|>")]
+    return ids, chunks
+
+
+def _rendered(vocabulary: Vocabulary, conversation: Conversation) -> tuple[list[int], list[bool], list[Chunk]]:
     special, encode = vocabulary.special, vocabulary.encode
     ids: list[int] = []
     learns: list[bool] = []
@@ -88,10 +128,13 @@ def _rendered(vocabulary: Vocabulary, conversation: Conversation) -> tuple[list[
     for exchange in conversation.exchanges:
         add([*user_open, *encode(exchange.user), end, *assistant_open, special("</think>")])
         add([*encode(exchange.reply), end], learn=not conversation.thinks)
-    add([*user_open, *encode(conversation.problem.user), end, *assistant_open])
+    add(user_open)
+    problem = conversation.problem
+    shown, chunks = _media(vocabulary, problem.media, len(ids))
+    add([*shown, *encode("\n" + problem.user if problem.media else problem.user), end, *assistant_open])
     if not conversation.thinks:
         add([special("</think>")])
-    return ids, learns
+    return ids, learns, chunks
 
 
 def draw_conversation(
@@ -104,7 +147,7 @@ def draw_conversation(
     history: list[Exchange] = []
     while rng.random() < history_share and len(history) < 3:
         earlier = draw(rng.choices(tasks, weights)[0], rng, split, level)
-        if earlier.system is None and not earlier.lead:
+        if earlier.system is None and not earlier.lead and not earlier.media:
             history.append(Exchange(earlier.user, earlier.answer if thinks else earlier.instant))
     if problem.system is None and task.name != "identity" and rng.random() < 0.1:
         problem = replace(problem, system=other_system(rng))

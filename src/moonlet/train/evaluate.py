@@ -16,7 +16,7 @@ from moonlet.train.answer import Answerer, EngineAnswerer
 from moonlet.train.conversation import Conversation
 from moonlet.train.options import EvaluateOptions
 from moonlet.train.scores import MODES, Miss, Score, ScoreTable
-from moonlet.train.tasks import TASKS, Split, Task, draw
+from moonlet.train.tasks import TASKS, TEXT_TASKS, Split, Task, draw
 
 
 def held_out(task: Task, mode: str, thinks: bool, options: EvaluateOptions) -> list[Conversation]:
@@ -76,8 +76,9 @@ def evaluate_checkpoint(
     """
     options = options or EvaluateOptions()
     engine = replace(engine or EngineOptions(), num_threads=1)
-    load_model_config(path)  # a wrong path is said here, once, rather than by every process
-    work = [(path, options, engine, index, mode, thinks) for index in range(len(TASKS)) for mode, thinks in MODES]
+    config = load_model_config(path)  # a wrong path is said here, once, rather than by every process
+    num_tasks = len(TEXT_TASKS if config.vision is None else TASKS)  # the text tasks come first
+    work = [(path, options, engine, index, mode, thinks) for index in range(num_tasks) for mode, thinks in MODES]
     scores = []
     with ProcessPoolExecutor(options.processes, mp_context=get_context("spawn")) as pool:
         for score in pool.map(_measure_one, work):

@@ -13,7 +13,8 @@ from torch import Tensor
 from moonlet.config import load_model_config, published_config
 from moonlet.errors import CheckpointError
 from moonlet.formats import int4g32
-from moonlet.train.layout import expert_prefixes, nano_config, shape_of
+from moonlet.train.layout import expert_prefixes, nano_config, published_name, shape_of, trainable_name
+from moonlet.train.pictures import CHUNK_FRAMES, PATCH_SIDE
 from moonlet.train.quantise import int4_groups
 from moonlet.train.shape import NanoShape
 from moonlet.train.vocabulary import PLAIN_SPECIALS, Vocabulary
@@ -41,12 +42,12 @@ def published_tensors(weights: dict[str, Tensor], shape: NanoShape) -> dict[str,
     for name, tensor in left.items():
         dtype = torch.float32 if name.endswith(KEPT_IN_FLOAT32) else torch.bfloat16
         tensors[name] = tensor.detach().to("cpu", dtype).contiguous()
-    return tensors
+    return {published_name(name, shape): tensor for name, tensor in tensors.items()}
 
 
 def trainable_weights(tensors: dict[str, Tensor], shape: NanoShape) -> dict[str, Tensor]:
     """A `NanoModel`'s state, float32, from published tensors: the reverse of `published_tensors` up to its rounding."""
-    left = dict(tensors)
+    left = {trainable_name(name, shape): tensor for name, tensor in tensors.items()}
     weights: dict[str, Tensor] = {}
     for stacked, published in expert_prefixes(shape):
         experts = []
@@ -80,6 +81,8 @@ def export_checkpoint(weights: dict[str, Tensor], shape: NanoShape, vocabulary: 
     _write_json(folder / "config.json", config)
     _write_json(folder / "generation_config.json", generation)
     _write_json(folder / "tokenizer_config.json", _tokenizer_config(vocabulary))
+    if shape.vision is not None:
+        _write_json(folder / "preprocessor_config.json", _PREPROCESSOR_CONFIG)
     _write(folder / "tiktoken.model", vocabulary.tiktoken_model())
 
 
@@ -113,6 +116,26 @@ def _tokenizer_config(vocabulary: Vocabulary) -> dict[str, object]:
         "tokenizer_class": "TikTokenTokenizer",
     }
 
+
+# As published: what pictures and videos go through before the tower.
+_PREPROCESSOR_CONFIG = {
+    "media_proc_cfg": {
+        "in_patch_limit": 16384,
+        "patch_size": PATCH_SIDE,
+        "image_mean": [0.5, 0.5, 0.5],
+        "image_std": [0.5, 0.5, 0.5],
+        "merge_kernel_size": 2,
+        "fixed_output_tokens": None,
+        "patch_limit_on_one_side": 512,
+        "in_patch_limit_each_frame": 4096,
+        "in_patch_limit_video": None,
+        "sample_fps": 2.0,
+        "max_num_frames_each_video": None,
+        "temporal_merge_kernel_size": CHUNK_FRAMES,
+        "timestamp_mode": "hh:mm:ss.fff",
+        "config_type": "media_proc.processors.moonvit.MoonViTMediaProcessorConfig",
+    }
+}
 
 _ROLES = {"bos_token": "[BOS]", "eos_token": "[EOS]", "pad_token": "[PAD]", "unk_token": "[UNK]"}
 

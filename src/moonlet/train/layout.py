@@ -1,13 +1,19 @@
-"""Names and config: K25-nano as the published files describe a text-only model of this architecture."""
+"""Names and config: K25-nano as the published files describe a model of this architecture."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 
 from moonlet.config import Int4Quantization, ModelConfig, RopeScaling, TextConfig
+from moonlet.config.vision import VisionConfig
+from moonlet.train.pictures import PATCH_SIDE
 from moonlet.train.shape import NanoShape
+from moonlet.train.tower import TowerShape
 from moonlet.train.vocabulary import Vocabulary
 
+LANGUAGE_MODEL = "language_model."
+EYES = "eyes."
 EXPERT_MATRICES = ("gate_proj", "up_proj", "down_proj")
 _UNQUANTISED = ("lm_head", "re:.*self_attn.*", "re:.*shared_experts.*", r"re:.*mlp\.(gate|up|gate_up|down)_proj.*")
 
@@ -58,7 +64,23 @@ def nano_config(shape: NanoShape, vocabulary: Vocabulary) -> ModelConfig:
         pad_token_id=vocabulary.special("[PAD]"),
     )
     scheme = Int4Quantization(group_size=32, num_bits=4, ignore=_UNQUANTISED)
-    return ModelConfig("kimi_k2", text, None, scheme, None, ())
+    if shape.vision is None:
+        return ModelConfig("kimi_k2", text, None, scheme, None, ())
+    return ModelConfig("kimi_k25", text, _vision_config(shape.vision), scheme, vocabulary.special("<|media_pad|>"), ())
+
+
+def _vision_config(shape: TowerShape) -> VisionConfig:
+    return VisionConfig(
+        **asdict(shape),
+        merge_kernel_size=(2, 2),
+        merge_type="sd2_tpool",
+        mm_hidden_size=shape.vt_hidden_size,
+        mm_projector_type="patchmerger",
+        patch_size=PATCH_SIDE,
+        pos_emb_type="divided_fixed",
+        projector_hidden_act="gelu",
+        video_attn_type="spatial_temporal",
+    )
 
 
 def shape_of(config: ModelConfig) -> NanoShape:
@@ -74,7 +96,23 @@ def shape_of(config: ModelConfig) -> NanoShape:
         "rope_mscale_all_dim": rope.mscale_all_dim,
         "original_max_position_embeddings": rope.original_max_position_embeddings,
     }
+    if config.vision is not None:
+        same["vision"] = TowerShape(**{name: getattr(config.vision, name) for name in TowerShape.__slots__})
     return NanoShape(**same)
+
+
+def published_name(name: str, shape: NanoShape) -> str:
+    """A `NanoModel` parameter's name in the checkpoint: beside a tower, the decoder is `language_model`."""
+    if shape.vision is None:
+        return name
+    return name.removeprefix(EYES) if name.startswith(EYES) else LANGUAGE_MODEL + name
+
+
+def trainable_name(name: str, shape: NanoShape) -> str:
+    """The reverse of `published_name`."""
+    if shape.vision is None:
+        return name
+    return name.removeprefix(LANGUAGE_MODEL) if name.startswith(LANGUAGE_MODEL) else EYES + name
 
 
 def expert_prefixes(shape: NanoShape) -> Iterator[tuple[str, str]]:

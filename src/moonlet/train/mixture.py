@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 import torch
 from torch import Tensor
 
 from moonlet.train.conversation import Example, draw_conversation, render
+from moonlet.train.sight import PlacedChunk, Sight, gather
 from moonlet.train.tasks import TASKS, Split, Task
 from moonlet.train.vocabulary import Vocabulary
 
@@ -43,11 +44,13 @@ class Batch:
 
     ids, document: [rows, row_tokens] int64; document numbers the conversation a token belongs to, -1 for padding.
     learns: [rows, row_tokens] bool, true where the *next* token is to be predicted.
+    chunks: the images and video chunks of all rows.
     """
 
     ids: Tensor
     document: Tensor
     learns: Tensor
+    chunks: tuple[PlacedChunk, ...] = ()
 
     @property
     def mask(self) -> Tensor:
@@ -57,13 +60,21 @@ class Batch:
         causal = torch.ones(length, length, dtype=torch.bool, device=self.ids.device).tril()
         return (same & causal).unsqueeze(1)
 
+    @property
+    def sight(self) -> Sight | None:
+        """All chunks laid out for the tower; None where there are none."""
+        return gather(self.chunks).to(self.ids.device) if self.chunks else None
+
     def to(self, device: torch.device) -> Batch:
-        return Batch(self.ids.to(device), self.document.to(device), self.learns.to(device))
+        return Batch(self.ids.to(device), self.document.to(device), self.learns.to(device), self.chunks)
 
     def split(self, parts: int) -> list[Batch]:
         """Up to `parts` batches of alternate rows: rows come longest conversation first, so each gets its share."""
-        views = ((self.ids[at::parts], self.document[at::parts], self.learns[at::parts]) for at in range(parts))
-        return [Batch(*view) for view in views if view[0].numel()]
+        return [self._part(at, parts) for at in range(min(parts, self.ids.shape[0]))]
+
+    def _part(self, at: int, parts: int) -> Batch:
+        chunks = tuple(replace(chunk, row=chunk.row // parts) for chunk in self.chunks if chunk.row % parts == at)
+        return Batch(self.ids[at::parts], self.document[at::parts], self.learns[at::parts], chunks)
 
 
 def stage_at(stages: Sequence[Stage], step: int) -> tuple[Stage, float]:
@@ -91,6 +102,7 @@ def pack(examples: Sequence[Example], row_tokens: int, pad_id: int) -> Batch:
     ids = torch.full((len(rows), row_tokens), pad_id)
     document = torch.full((len(rows), row_tokens), NO_DOCUMENT)
     learns = torch.zeros(len(rows), row_tokens, dtype=torch.bool)
+    chunks = []
     for row, packed in enumerate(rows):
         at = 0
         for number, example in enumerate(packed):
@@ -98,8 +110,9 @@ def pack(examples: Sequence[Example], row_tokens: int, pad_id: int) -> Batch:
             ids[row, at:end] = torch.tensor(example.ids)
             document[row, at:end] = number
             learns[row, at : end - 1] = torch.tensor(example.learns[1:])
+            chunks += [PlacedChunk(row, at + chunk.at, chunk.frames) for chunk in example.chunks]
             at = end
-    return Batch(ids, document, learns)
+    return Batch(ids, document, learns, tuple(chunks))
 
 
 def batch_at(

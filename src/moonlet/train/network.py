@@ -1,4 +1,4 @@
-"""The trainable model: Kimi K2.5's text decoder in plain torch, float32 master weights, no fast paths but the experts.
+"""The trainable model: Kimi K2.5's decoder in plain torch, float32 master weights, no fast paths but the experts.
 
 Parameter names are the published ones, except that the routed experts of a layer are one stacked tensor.
 Letters in shapes: B rows, T positions, H heads, D hidden_size, N = B*T tokens, K experts a token, E experts.
@@ -17,6 +17,8 @@ from torch.nn import functional as F
 
 from moonlet.train.quantise import fake_quantised
 from moonlet.train.shape import NanoShape
+from moonlet.train.sight import Sight
+from moonlet.train.tower import Eyes
 
 ROW_BLOCK = 64  # rows of an expert's input come in multiples of this while training
 LATENT_NORM_EPS = 1e-6  # the published modelling code's default for the two latent norms
@@ -268,7 +270,7 @@ class Decoder(nn.Module):
 
 
 class NanoModel(nn.Module):
-    """The whole model; `lm_head` is not tied to the embedding, as published."""
+    """The whole model; `lm_head` is not tied to the embedding, as published. `eyes` where the shape has a tower."""
 
     inverse_frequencies: Tensor
 
@@ -279,6 +281,7 @@ class NanoModel(nn.Module):
         self.lm_head = nn.Linear(shape.hidden_size, shape.vocab_size, bias=False)
         self.register_buffer("inverse_frequencies", yarn_inverse_frequencies(shape), persistent=False)
         self._initialise(generator)
+        self.eyes = None if shape.vision is None else Eyes(shape.vision, generator)
 
     @torch.no_grad()
     def _initialise(self, generator: torch.Generator | None) -> None:
@@ -303,8 +306,17 @@ class NanoModel(nn.Module):
         for layer in self.moe_layers:
             layer.quantised = quantised
 
-    def hidden(self, ids: Tensor, mask: Tensor, start: int = 0, caches: list[LayerCache] | None = None) -> Tensor:
+    def hidden(
+        self,
+        ids: Tensor,
+        mask: Tensor,
+        start: int = 0,
+        caches: list[LayerCache] | None = None,
+        sight: Sight | None = None,
+    ) -> Tensor:
         """ids: [B, T] int64; mask: [B, 1, T, T_keys] bool; start: position of the first id.
+
+        sight: what is shown; its features stand in place of the embeddings at its rows and positions.
 
         Returns the final norm's output [B, T, D] float32.
         """
@@ -312,6 +324,10 @@ class NanoModel(nn.Module):
         angles = torch.outer(positions, self.inverse_frequencies)
         context = Context(angles.cos(), angles.sin(), mask)
         x = self.model.embed_tokens(ids)
+        if sight is not None:
+            assert self.eyes is not None, "a model without a tower was shown something"
+            features = self.eyes(sight.patches, sight.groups)
+            x = x.index_put((sight.rows, sight.positions), features.to(x.dtype))
         for index, layer in enumerate(self.model.layers):
             x = layer(x, context, caches[index] if caches is not None else None)
         result: Tensor = self.model.norm(x)

@@ -9,19 +9,18 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-
-from moonlet.train.network import NanoModel
+from torch import nn
 
 BETAS = (0.9, 0.98)
 MOMENTUM = 0.95
 WEIGHT_DECAY = 0.05
-NOT_FOR_MUON = ("embed_tokens", "lm_head", "mlp.gate.")  # tables of vectors rather than maps between spaces
+NOT_FOR_MUON = ("embed_tokens", "lm_head", "mlp.gate.", "heads.")  # tables of vectors rather than maps between spaces
 
 
 class Optimiser:
     """Both optimisers over one model. Matrices decay, norms' gains do not."""
 
-    def __init__(self, model: NanoModel) -> None:
+    def __init__(self, model: nn.Module) -> None:
         named = list(model.named_parameters())
         matrices = [p for _, p in named if p.dim() >= 2]
         gains = [p for _, p in named if p.dim() < 2]

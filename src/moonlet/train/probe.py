@@ -14,7 +14,7 @@ import torch
 from moonlet.train.conversation import Conversation, Example, render
 from moonlet.train.mixture import pack
 from moonlet.train.network import NanoModel
-from moonlet.train.tasks import TASKS, Split, draw
+from moonlet.train.tasks import TASKS, TEXT_TASKS, Split, draw
 from moonlet.train.vocabulary import Vocabulary
 
 
@@ -26,7 +26,7 @@ def exact_replies(
     scores = {}
     was_training = model.training
     model.eval()
-    for task in TASKS:
+    for task in TEXT_TASKS if model.eyes is None else TASKS:
         for mode, thinks in (("thinking", True), ("instant", False)):
             rng = Random(f"probe/{seed}/{task.name}/{mode}")
             conversations = (Conversation(draw(task, rng, split), thinks) for _ in range(num_problems))
@@ -41,7 +41,7 @@ def _hits(model: NanoModel, vocabulary: Vocabulary, examples: list[Example], bf1
     longest = max(len(example.ids) for example in examples)
     batch = pack(examples, longest, vocabulary.special("[PAD]")).to(device)
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
-        predicted = model.lm_head(model.hidden(batch.ids, batch.mask)).argmax(dim=-1)
+        predicted = model.lm_head(model.hidden(batch.ids, batch.mask, sight=batch.sight)).argmax(dim=-1)
     missed = (predicted[:, :-1] != batch.ids[:, 1:]) & batch.learns[:, :-1]
     for row in range(batch.ids.shape[0]):
         for number in range(int(batch.document[row].max()) + 1):

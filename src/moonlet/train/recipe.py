@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from moonlet.train.mixture import Stage
+from moonlet.train.tasks import VISUAL_TASKS
+from moonlet.train.warmup import WarmUp
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """eyes: how the tower is warmed up before the stages; None where it is left as it is, or absent."""
+
+    eyes: WarmUp | None
+    stages: tuple[Stage, ...]
+
 
 # Relative shares: more where the work is long or the held-out score rises slowly, less where one reply fits all.
-_SHARES = {
+_SHARES = dict.fromkeys((task.name for task in VISUAL_TASKS), 0.0) | {
     "decimals": 1.5,
     "sums": 2.5,
     "letters": 1.2,
@@ -21,7 +34,7 @@ _SHARES = {
 # Later on: what was slowest to come by then.
 _LATE_SHARES = _SHARES | {"decimals": 2.0, "reverse": 2.0, "sorting": 2.5, "facts": 2.0, "repeat": 1.0}
 # At the end: most for the two tasks still below the target, least for what was already right.
-_LAST_SHARES = {
+_LAST_SHARES = dict.fromkeys((task.name for task in VISUAL_TASKS), 0.0) | {
     "decimals": 1.5,
     "sums": 2.0,
     "letters": 1.5,
@@ -36,7 +49,7 @@ _LAST_SHARES = {
 }
 _FINISH_SHARES = _LAST_SHARES | {"sums": 2.5, "reverse": 2.0, "sorting": 4.5, "facts": 7.0, "identity": 0.8}
 # Written work in sorting, facts and decimals is new here: most for these, the rest is replay.
-_WORK_SHARES = {
+_WORK_SHARES = dict.fromkeys((task.name for task in VISUAL_TASKS), 0.0) | {
     "decimals": 2.0,
     "sums": 1.5,
     "letters": 1.0,
@@ -83,6 +96,51 @@ NANO_STAGES: tuple[Stage, ...] = (
     Stage("rest", 1100, _PEAK / 2, 0.0, 1.0, quantised=True, balance_rate=0.0, weights=_FILL_SHARES),
 )
 
+# The eyes before all else, on their own: most for what takes longest to tell apart, letters in many faces.
+EYES_WARM_UP = WarmUp(
+    steps=1100,
+    pictures=96,
+    learning_rate=2e-3,
+    weights={
+        "reading": 8.0,
+        "shapes": 1.0,
+        "charts": 0.8,
+        "compare": 0.5,
+        "motion": 2.0,
+        "colour_order": 0.5,
+        "event_time": 0.4,
+        "page_code": 1.2,
+    },
+)
+# Eyes and decoder together, the text's tasks as replay.
+_SEE_SHARES = {name: 0.7 * share for name, share in _FILL_SHARES.items()} | {
+    "reading": 3.0,
+    "shapes": 2.0,
+    "charts": 2.0,
+    "compare": 1.5,
+    "motion": 1.0,
+    "colour_order": 1.5,
+    "event_time": 1.5,
+    "page_code": 1.0,
+}
+# Later on: most for letters, the slowest to come.
+_LOOK_CLOSER_SHARES = _SEE_SHARES | {
+    "reading": 5.0,
+    "shapes": 1.5,
+    "compare": 1.0,
+    "motion": 0.6,
+    "event_time": 2.0,
+    "page_code": 1.5,
+}
+SEE_STAGES: tuple[Stage, ...] = (
+    Stage("look", 30, 0.0, _MIDDLE, 0.3, quantised=True, weights=_SEE_SHARES),
+    Stage("glance", 170, _MIDDLE, _MIDDLE, 0.5, quantised=True, weights=_SEE_SHARES),
+    Stage("see", 567, _MIDDLE, _MIDDLE, 1.0, quantised=True, weights=_SEE_SHARES),
+    Stage("look closer", 483, _MIDDLE, _MIDDLE, 1.0, quantised=True, weights=_LOOK_CLOSER_SHARES),
+    Stage("see well", 500, _MIDDLE, 0.0, 1.0, quantised=True, balance_rate=0.0, weights=_LOOK_CLOSER_SHARES),
+)
+
+
 # From a finished checkpoint: a gentle start, since the momenta are gone, and every old task in the mixture as replay.
 # A new task starts with share 1; give it more in `_FILL_SHARES` if it is slow to come.
 CONTINUE_STAGES: tuple[Stage, ...] = (
@@ -92,3 +150,7 @@ CONTINUE_STAGES: tuple[Stage, ...] = (
         "settle", 900, _PEAK / 2, 0.0, 1.0, quantised=True, history_share=0.1, balance_rate=0.0, weights=_FILL_SHARES
     ),
 )
+
+NANO = Recipe(EYES_WARM_UP, NANO_STAGES + SEE_STAGES)  # from random weights: what was shipped
+SEE = Recipe(EYES_WARM_UP, SEE_STAGES)  # from a checkpoint of text alone
+CONTINUE = Recipe(None, CONTINUE_STAGES)

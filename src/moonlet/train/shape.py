@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from moonlet.train.tower import TowerShape
+
 
 @dataclass(frozen=True, slots=True)
 class NanoShape:
-    """Kimi K2.5's text architecture at a size that two CPU cores can train."""
+    """Kimi K2.5's architecture at a size that two CPU cores can train; `vision` is None for a model of text alone."""
 
     vocab_size: int = 1024
     hidden_size: int = 256
@@ -33,6 +35,7 @@ class NanoShape:
     rope_beta_slow: float = 1.0
     rope_mscale_all_dim: float = 1.0
     original_max_position_embeddings: int = 4096
+    vision: TowerShape | None = None
 
     @property
     def qk_head_dim(self) -> int:

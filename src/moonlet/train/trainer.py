@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from moonlet.train.options import TrainOptions
 from moonlet.train.probe import exact_replies
 from moonlet.train.shape import NanoShape
 from moonlet.train.state import TrainingState, load_state, save_state
+from moonlet.train.threads import single_threaded_operations
 from moonlet.train.vocabulary import Vocabulary
 
 logger = logging.getLogger(__name__)
@@ -30,10 +32,13 @@ LARGEST_GRADIENT_NORM = 1.0
 
 @dataclass(frozen=True, slots=True)
 class PartResult:
-    """What one worker found on its part of a batch; gradients in the order of `model.parameters()`."""
+    """What one worker found on its part of a batch; gradients in the order of `model.parameters()`.
+
+    None where nothing in the part reached the parameter: the eyes, where nothing was shown.
+    """
 
     loss: float
-    gradients: tuple[torch.Tensor, ...]
+    gradients: tuple[torch.Tensor | None, ...]
 
 
 @dataclass(slots=True)
@@ -113,9 +118,9 @@ class Trainer:
         else:
             results = list(self.pool.map(self.gradients, parts, [learnt] * len(parts)))
         for index, parameter in enumerate(self.model.parameters()):
-            parameter.grad = results[0].gradients[index]
-            for other in results[1:]:
-                parameter.grad += other.gradients[index]
+            found = [result.gradients[index] for result in results]
+            reached = [gradient for gradient in found if gradient is not None]
+            parameter.grad = sum(reached[1:], reached[0]) if reached else None
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), LARGEST_GRADIENT_NORM)
         self.optimiser.step(stage.lr_start + (stage.lr_end - stage.lr_start) * progress, muon=stage.muon)
         for layer in self.model.moe_layers:
@@ -126,10 +131,10 @@ class Trainer:
     def gradients(self, batch: Batch, learnt: int) -> PartResult:
         """One part's share of the loss and gradient; `learnt` is the number of learnt tokens in the whole batch."""
         with torch.autocast(batch.ids.device.type, dtype=torch.bfloat16, enabled=not self.options.float32):
-            hidden = self.model.hidden(batch.ids, batch.mask)[:, :-1]
+            hidden = self.model.hidden(batch.ids, batch.mask, sight=batch.sight)[:, :-1]
             logits = self.model.lm_head(hidden[batch.learns[:, :-1]])
         loss = F.cross_entropy(logits.float(), batch.ids[:, 1:][batch.learns[:, :-1]], reduction="sum") / learnt
-        return PartResult(loss.item(), torch.autograd.grad(loss, list(self.model.parameters())))
+        return PartResult(loss.item(), torch.autograd.grad(loss, list(self.model.parameters()), allow_unused=True))
 
     def save(self) -> None:
         state = TrainingState(self.step, self.options.seed, self.model.state_dict(), self.optimiser.state_dict())
@@ -137,13 +142,9 @@ class Trainer:
 
     def run(self) -> None:
         """Train to `total_steps` or until the hours are over, saving and reporting on the way."""
-        threads = torch.get_num_threads()
-        if self.options.device == "cpu":
-            torch.set_num_threads(1)  # operations; the workers are the threads
-        try:
+        on_cpu = self.options.device == "cpu"  # there the workers are the threads
+        with single_threaded_operations() if on_cpu else nullcontext():
             self._run()
-        finally:
-            torch.set_num_threads(threads)
 
     def _run(self) -> None:
         options = self.options

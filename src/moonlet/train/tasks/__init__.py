@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from moonlet.train.tasks.base import Problem, Split, Task, draw, split_of
+from moonlet.train.tasks.charts import Charts
+from moonlet.train.tasks.colour_order import ColourOrder
+from moonlet.train.tasks.compare import Compare
 from moonlet.train.tasks.decimals import Decimals
+from moonlet.train.tasks.event_time import EventTime
 from moonlet.train.tasks.facts import Facts
 from moonlet.train.tasks.identity import Identity, SystemName
 from moonlet.train.tasks.letters import Letters
+from moonlet.train.tasks.motion import Motion
+from moonlet.train.tasks.page import PageCode
+from moonlet.train.tasks.reading import Reading
+from moonlet.train.tasks.shapes import Shapes
 from moonlet.train.tasks.smalltalk import Smalltalk
 from moonlet.train.tasks.sorting import Sorting
 from moonlet.train.tasks.sums import Sums
 from moonlet.train.tasks.transform import Repeat, Reverse, Upper
 
-TASKS: tuple[Task, ...] = (
+TEXT_TASKS: tuple[Task, ...] = (
     Decimals(),
     Sums(),
     Letters(),
@@ -25,5 +33,16 @@ TASKS: tuple[Task, ...] = (
     Facts(),
     Smalltalk(),
 )
+VISUAL_TASKS: tuple[Task, ...] = (
+    Reading(),
+    Shapes(),
+    Charts(),
+    Compare(),
+    Motion(),
+    ColourOrder(),
+    EventTime(),
+    PageCode(),
+)
+TASKS = TEXT_TASKS + VISUAL_TASKS
 
-__all__ = ["TASKS", "Problem", "Split", "Task", "draw", "split_of"]
+__all__ = ["TASKS", "TEXT_TASKS", "VISUAL_TASKS", "Problem", "Split", "Task", "draw", "split_of"]

@@ -8,6 +8,8 @@ from enum import Enum
 from random import Random
 from typing import Protocol
 
+from moonlet.train.pictures import Picture
+
 HELD_OUT_SHARE_256 = 26  # of 256 hash values, so about one problem in ten is never trained on
 # Questions everybody tries first: never trained on, so that a right answer to them means something.
 FAMOUS = frozenset(("decimals 9.11 9.9", "decimals 9.8 9.11", "decimals 9.11 9.8", "word strawberry"))
@@ -39,6 +41,7 @@ class Problem:
     instant: the reply taught in instant mode; it carries its short work in the open.
     lead: turns that come before `user` and belong to the problem.
     expected: what a correct reply must establish, in the task's own notation (read by `is_correct`).
+    media: images and clips that come before the text of `user`.
     """
 
     key: str
@@ -49,6 +52,7 @@ class Problem:
     expected: str
     system: str | None = None
     lead: tuple[Turn, ...] = ()
+    media: tuple[Picture, ...] = ()
 
 
 class Task(Protocol):
