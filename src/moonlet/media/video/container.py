@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -32,6 +33,8 @@ _OPEN = {"format_whitelist": _FORMATS, "protocol_whitelist": ""}
 _STATES_DURATION = ("mov,mp4", "matroska", "avi")
 # Formats with an index of keyframes: in others a jump lands somewhere near, or nowhere.
 _HAS_INDEX = ("mov,mp4", "matroska")
+# Share of a frame by which a rounded time may fall short of the frame it belongs to.
+_CLOCK_SHARE = 0.25
 # A jump to a keyframe empties the decoder's threads; below this many frames decoding on is quicker.
 _FRAMES_WORTH_A_SEEK = 8
 
@@ -65,7 +68,7 @@ class ContainerVideo:
                 found = 0
                 picture: Image.Image | None = None
                 shown: VideoFrame | None = None
-                for frame in shown_at(self._timed(container, stream), group):
+                for frame in shown_at(self._timed(container, stream, group), group):
                     # One frame may be on the screen at several targets; it is converted once.
                     if frame is not shown:
                         shown, picture = frame, _picture(frame)
@@ -75,11 +78,29 @@ class ContainerVideo:
                 if found < len(group):
                     raise MediaError(f"{self.source.name}: no frame can be decoded; it is damaged or cut short")
 
-    def _timed(self, container: InputContainer, stream: VideoStream) -> Iterator[tuple[float, VideoFrame]]:
-        for index, frame in enumerate(container.decode(stream)):
-            time = frame.time if self.has_times else index / self.timeline.fps
-            if time is not None:
-                yield time, frame
+    def _timed(
+        self, container: InputContainer, stream: VideoStream, targets: Sequence[float]
+    ) -> Iterator[tuple[float, VideoFrame]]:
+        """Frames from here on with their times. Some that `targets` do not ask for are left out."""
+        wanted = {self._frame_idx(target) for target in targets}
+        # Where times are regular it is known which frames are asked for: of the others, those that no frame is
+        # predicted from need not be decoded. (In H.264 that is about half of them.)
+        may_skip = self.has_times and self.timeline.is_regular
+        index = 0
+        for packet in container.demux(stream):
+            if may_skip and packet.pts is not None and packet.time_base is not None:
+                is_wanted = self._frame_idx(float(packet.pts * packet.time_base)) in wanted
+                stream.codec_context.skip_frame = "DEFAULT" if is_wanted else "NONREF"
+            for frame in packet.decode():
+                assert isinstance(frame, VideoFrame)
+                time = frame.time if self.has_times else index / self.timeline.fps
+                index += 1
+                if time is not None:
+                    yield time, frame
+
+    def _frame_idx(self, time: float) -> int:
+        """Which frame of a regular timeline is on the screen at `time`."""
+        return math.floor((time - self.timeline.start_s) * self.timeline.fps + _CLOCK_SHARE)
 
     def _runs(self, targets: Sequence[float]) -> Iterator[tuple[float | None, list[float]]]:
         """`targets` in groups, each with the keyframe to jump to, or None where decoding starts at the beginning."""

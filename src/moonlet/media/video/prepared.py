@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+
+from PIL import Image
 
 from moonlet.errors import MediaError
 from moonlet.media.config import MediaProcessorConfig
+from moonlet.media.geometry import Geometry
 from moonlet.media.options import MediaOptions
 from moonlet.media.patches import Pixels, resize, to_item
 from moonlet.media.prepared import MediaPiece, counted
@@ -17,6 +23,9 @@ from moonlet.media.video.animation import Animation, index_animation
 from moonlet.media.video.container import ContainerVideo, index_container
 from moonlet.media.video.plan import FramePlan, plan_video
 from moonlet.model.vision import VisionItem
+
+# Frames decoded before they are asked for: they wait in memory, 6 MB each at 1080p.
+_FRAMES_AHEAD = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +68,9 @@ class PreparedVideo:
         """
         chunks = self.plan.chunks[start:]
         targets = self.plan.timeline.targets([index for chunk in chunks for index in chunk])
-        pictures = self.video.frames(targets)
+        frames = _resized(self.video.frames(targets), self.plan.geometry)
         for chunk in chunks:
-            frames: list[Pixels] = [resize(next(pictures), self.plan.geometry) for _ in chunk]
-            yield to_item(frames, self.plan.geometry, self.plan.config)
+            yield to_item([next(frames) for _ in chunk], self.plan.geometry, self.plan.config)
 
 
 def open_video(source: MediaSource, config: MediaProcessorConfig, options: MediaOptions) -> PreparedVideo:
@@ -80,6 +88,18 @@ def open_video(source: MediaSource, config: MediaProcessorConfig, options: Media
         MediaPiece(grid, hashlib.sha256(f"{key} {index}".encode()).hexdigest()) for index, grid in enumerate(plan.grids)
     )
     return PreparedVideo(source.name, video, plan, pieces, _difference(plan, published))
+
+
+def _resized(pictures: Iterable[Image.Image], geometry: Geometry) -> Iterator[Pixels]:
+    """`pictures` at their published size, in order. While one is resized the next is decoded."""
+    with ThreadPoolExecutor(min(_FRAMES_AHEAD, os.cpu_count() or 1)) as pool:
+        waiting: deque[Future[Pixels]] = deque()
+        for picture in pictures:
+            waiting.append(pool.submit(resize, picture, geometry))
+            if len(waiting) == _FRAMES_AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _indexed(source: MediaSource, options: MediaOptions) -> ContainerVideo | Animation:
