@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,11 +11,19 @@ import pytest
 from safetensors.torch import load_file
 from torch import Tensor
 
-from moonlet.chat.messages import ImagePart, Message, TextPart, VideoPart
+from moonlet.chat.messages import ImagePart, Message, TextPart, VideoPart, parse_messages
+from moonlet.chat.template import ChatTemplate, built_in_source, video_text
+from moonlet.chat.tokenizer import Tokenizer
 from moonlet.config import EngineOptions
 from moonlet.engine.load import LoadedModel, load_model
 from moonlet.engine.media import MediaSpan, place_media
+from moonlet.media.config import MediaProcessorConfig
+from moonlet.media.geometry import fit
+from moonlet.media.options import MediaOptions
+from moonlet.media.video.plan import plan_video
+from moonlet.media.video.timeline import Timeline
 from moonlet.model.vision import Grid
+from tests.chat.conftest import read_vectors
 from tests.fakes.engines import TINY, hashing_model, tiny_tokenizer
 from tests.fakes.one_sequence import OneSequence
 from tests.fakes.vision import FakeEncoder, FakeMedia, TableEncoder
@@ -183,3 +193,38 @@ def test_golden_features_give_the_golden_logits(name):
     assert difference <= 1e-4, f"{difference:.2e}"
     assert int(last[False].argmax()) == int(expected[f"{name}.logits"][-1].argmax())
     assert tiny_tokenizer().media_pad_id == PAD
+
+
+def stand_in(url: str) -> FakeMedia:
+    """Media of the size that a golden url names: `size:WxH` or `video:FPS:FRAMES:WxH`."""
+    kind, *rest = url.split(":")
+    width, height = map(int, rest[-1].split("x"))
+    config = MediaProcessorConfig()
+    if kind == "size":
+        return FakeMedia(1, (fit(width, height, config.in_patch_limit, config).grid(config),))
+    timeline = Timeline(int(rest[1]), float(rest[0]))
+    plan = plan_video(url, timeline, (width, height), config, MediaOptions())
+    return FakeMedia(1, tuple(plan.grids), plan.timestamps)
+
+
+@pytest.mark.parametrize("record", read_vectors("media_prompts.jsonl"))
+def test_every_golden_media_prompt_expands_to_the_published_ids(record):
+    """From sizes alone: grids, frames, timestamps, template and expansion together."""
+    tokenizer = published_tokenizer()
+    template = ChatTemplate(built_in_source(), tokenizer)
+    messages = parse_messages(record["messages"])
+    media = [stand_in(part.url) for message in messages for part in message.media]
+    videos = [video_text(one.timestamps) for one in media if one.timestamps]
+    prompt = template.render(messages, video_texts=videos, **record["kwargs"])
+    assert prompt.text == record["prompt_video_expanded"]
+    ids, spans = place_media(prompt, media)
+    assert [span.piece.num_tokens for span in spans] == record["pads"]
+    assert len(ids) == record["n_ids_expanded"]
+    assert hashlib.sha256(",".join(map(str, ids)).encode()).hexdigest() == record["ids_expanded_sha256"]
+
+
+def published_tokenizer() -> Tokenizer:
+    path = Path(os.environ.get("MOONLET_K25_DIR", Path(__file__).resolve().parents[3] / "shared" / "k25"))
+    if not (path / "tiktoken.model").exists():
+        pytest.skip(f"the published K2.5 vocabulary is not at {path} (set MOONLET_K25_DIR)")
+    return Tokenizer.from_dir(path)

@@ -15,7 +15,7 @@ class OneSequence:
     """admit -> step, step, ... -> finish or abandon."""
 
     def __init__(self, model: LanguageModel, *, context_length: int, chunk_size: int) -> None:
-        self._runner = Runner(model, context_length=context_length)
+        self._runner = Runner(model, context_length=context_length, feature_bytes=1 << 20)
         self._chunk_size = chunk_size
         self.pool = PagePool(self._runner.cache)
 

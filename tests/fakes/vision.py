@@ -47,6 +47,7 @@ class FakeMedia:
 
     seed: int
     grids: tuple[Grid, ...] = (Grid(1, 4, 6),)
+    timestamps: tuple[str, ...] = ()
     reads: list[int] = field(default_factory=list)
 
     @property

@@ -64,6 +64,7 @@ class Engine:
         context_length: int,
         chunk_size: int,
         cache_tokens: int | None = None,
+        feature_bytes: int = 0,
         max_running: int = 16,
         max_queue: int = 64,
         stop_ids: frozenset[int] = frozenset(),
@@ -74,6 +75,7 @@ class Engine:
         """context_length: tokens of prompt and reply together.  chunk_size: prompt tokens a forward pass.
 
         cache_tokens: tokens of all open requests and kept prefixes together; as many as one context if not given.
+        feature_bytes: of features of pictures kept for later requests.
         max_running: requests whose steps are taken together.  max_queue: requests that may wait beside them.
 
         stop_ids: ends of a turn named by the model's config, beside those of the tokenizer.
@@ -93,7 +95,9 @@ class Engine:
         self.dialect = Dialect(tokenizer, template, self._stop_ids, tool_rendering)
         self._sees = model.vision is not None
         self._library = MediaLibrary(media_config or MediaProcessorConfig())
-        self._runner = Runner(model, context_length=context_length, cache_tokens=cache_tokens)
+        self._runner = Runner(
+            model, context_length=context_length, cache_tokens=cache_tokens, feature_bytes=feature_bytes
+        )
         core = EngineCore(self._runner, chunk_size=chunk_size, max_running=max_running)
         self._worker = Worker(core, max_running=max_running, max_queue=max_queue)
 

@@ -55,6 +55,7 @@ class LLM(Engine):
             context_length=loaded.context_length,
             chunk_size=options.chunk_size,
             cache_tokens=loaded.plan.cache_tokens,
+            feature_bytes=loaded.plan.feature_bytes,
             max_running=options.max_running,
             max_queue=options.max_queue,
             stop_ids=frozenset(loaded.config.text.eos_token_ids),

@@ -15,20 +15,19 @@ from moonlet.engine.media import MediaSpan, identity_ids
 from moonlet.engine.sequence import Sequence
 from moonlet.errors import ContextLengthError, PromptError
 
-FEATURE_CACHE_BYTES = 256 << 20
-"""Features of two of K2.5's largest pictures: 4,096 tokens of 7,168 values each."""
-
 
 class Runner:
     """One forward pass at a time, by one thread. `cache` is the memory of all pages."""
 
-    def __init__(self, model: LanguageModel, *, context_length: int, cache_tokens: int | None = None) -> None:
+    def __init__(
+        self, model: LanguageModel, *, context_length: int, cache_tokens: int | None = None, feature_bytes: int = 0
+    ) -> None:
         """context_length: most tokens of a sequence.  cache_tokens: of all sequences and kept prefixes together; at
-        least, and if not given, as many."""
+        least, and if not given, as many.  feature_bytes: of features of pictures kept for later requests."""
         assert 0 < context_length <= model.max_position_embeddings
         self.context_length = context_length
         self._model = model
-        self._features = FeatureCache(FEATURE_CACHE_BYTES)
+        self._features = FeatureCache(feature_bytes)
         self.cache = model.new_cache(pages_for(max(context_length, cache_tokens or 0)))
 
     def check_prompt(self, prompt_ids: list[int]) -> None:

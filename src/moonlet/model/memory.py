@@ -8,7 +8,7 @@ from moonlet.config import EngineOptions, ModelConfig
 from moonlet.errors import OutOfMemoryError
 from moonlet.model.cost import CACHE_ELEMENT_BYTES, kv_bytes_per_token, weight_bytes
 from moonlet.model.machine import available_device_bytes, available_memory_bytes
-from moonlet.model.vision.input import MAX_PATCHES
+from moonlet.model.vision.input import MAX_PATCHES, MERGE
 
 PAGE_TOKENS = 64
 """The cache is handed out in pages of this many tokens, so a plan is whole pages."""
@@ -24,6 +24,7 @@ class MemoryPlan:
     expert_bytes: routed experts, mapped from the files. They need not fit: what does not is read from disk again.
     vision_bytes: weights of the vision tower and its projector, 0 without one.
     workspace_bytes: activations of one chunk of text or of the largest picture.
+    feature_bytes: features of pictures kept for later turns, of two of the largest; 0 without a vision tower.
     context_length: tokens of one conversation.  cache_tokens: tokens the cache holds for all of them.
     """
 
@@ -33,6 +34,7 @@ class MemoryPlan:
     expert_bytes: int
     vision_bytes: int
     workspace_bytes: int
+    feature_bytes: int
     kv_bytes_per_token: int
     context_length: int
     cache_tokens: int
@@ -45,7 +47,7 @@ class MemoryPlan:
     @property
     def required_bytes(self) -> int:
         """Everything that must be in memory at once."""
-        return self.non_expert_bytes + self.vision_bytes + self.workspace_bytes + self.kv_bytes
+        return self.non_expert_bytes + self.vision_bytes + self.workspace_bytes + self.feature_bytes + self.kv_bytes
 
     @property
     def experts_fit(self) -> bool:
@@ -78,7 +80,8 @@ def plan_memory(
     # Text and pictures take turns.
     workspace = max(_workspace_bytes(config, options.chunk_size), _vision_workspace_bytes(config))
     non_expert = sizes.non_expert - sizes.vision if non_expert_bytes is None else non_expert_bytes
-    fixed = non_expert + sizes.vision + workspace
+    features = _feature_bytes(config)
+    fixed = non_expert + sizes.vision + workspace + features
     left = available_bytes - fixed
     if left < PAGE_TOKENS * per_token:
         raise OutOfMemoryError(_does_not_fit(config, options, fixed + PAGE_TOKENS * per_token, available_bytes))
@@ -102,7 +105,7 @@ def plan_memory(
         )
     room = left - cache_tokens * per_token if options.device == "cpu" else available_memory_bytes()
     return MemoryPlan(
-        available_bytes, room, non_expert, routed, sizes.vision, workspace, per_token, context, cache_tokens
+        available_bytes, room, non_expert, routed, sizes.vision, workspace, features, per_token, context, cache_tokens
     )
 
 
@@ -121,6 +124,13 @@ def _vision_workspace_bytes(config: ModelConfig) -> int:
     if config.vision is None:
         return 0
     return MAX_PATCHES * config.vision.vt_hidden_size * (2 * 4 + (3 + 2 + 1) * 2)
+
+
+def _feature_bytes(config: ModelConfig) -> int:
+    """Two of the largest pictures, float32: enough to compare them turn after turn."""
+    if config.vision is None:
+        return 0
+    return 2 * 4 * (MAX_PATCHES // MERGE**2) * config.text.hidden_size
 
 
 def _does_not_fit(config: ModelConfig, options: EngineOptions, needed: int, available: int) -> str:
