@@ -42,20 +42,39 @@ static inline void multiply_tokens(const Read& read, const BlockTask& task, floa
     }
 }
 
-// Straight from the stored blocks. A span that is not whole is read from a copy filled up with zeros.
+// The lanes of the first `num_groups` of a span.
+static inline __mmask16 lanes_of_groups(int64_t num_groups) {
+    int mask = 0;
+    for (int64_t g = 0; g < num_groups; ++g) mask |= 1 << group_lane(g);
+    return static_cast<__mmask16>(mask);
+}
+
+// Straight from the stored blocks. The last span of a row, where it is not whole, is read on into the next row: its
+// groups past the end meet activations that are zero, and factors that are made zero, since those read may be infinite.
+// Only rows without so many bytes of the task behind them have it read from a copy filled up with zeros, because loads
+// across the stores of a copy wait for it: they halved the speed of K = 768.
 template <class Format>
 static inline void gemv_stored(const BlockTask& task) {
     constexpr int64_t span_bytes = kSpanWeights / Format::weights * Format::bytes;
     const int64_t whole = task.num_inputs / kSpanWeights;
     const int64_t row_bytes = task.num_inputs / Format::weights * Format::bytes;
-    uint8_t rest[span_bytes] = {};
+    const int64_t rest_bytes = row_bytes - whole * span_bytes;
+    const __mmask16 lanes = lanes_of_groups(task.num_inputs % kSpanWeights / 32);
+    const uint8_t* const end = task.rows + task.num_rows * row_bytes;
+    uint8_t copy[span_bytes] = {};
     for (int64_t r = 0; r < task.num_rows; ++r) {
         const uint8_t* row = task.rows + r * row_bytes;
-        if (row_bytes % span_bytes != 0) {
-            std::memcpy(rest, row + whole * span_bytes, static_cast<size_t>(row_bytes % span_bytes));
+        const uint8_t* rest = row + whole * span_bytes;
+        if (end - rest < span_bytes && rest_bytes != 0) {
+            std::memcpy(copy, rest, static_cast<size_t>(rest_bytes));
+            rest = copy;
         }
         const auto read = [&](int64_t s) __attribute__((always_inline)) {
-            return Reader<Format>::read(s < whole ? row + s * span_bytes : rest);
+            if (s < whole) return Reader<Format>::read(row + s * span_bytes);
+            Span w = Reader<Format>::read(rest);
+            w.d = _mm512_maskz_mov_ps(lanes, w.d);
+            if constexpr (Format::kind.minimums) w.dmin = _mm512_maskz_mov_ps(lanes, w.dmin);
+            return w;
         };
         multiply_tokens<Format::kind, Reader<Format>::zero_shift>(read, task, task.y + r);
     }

@@ -81,11 +81,19 @@ static inline void dot_tile(Rows<const W> w, Rows<const float> x, int64_t size, 
     }
 }
 
+// One token reads weights from memory, where short rows one after another, a single stream, come faster than several
+// at once: 28 GB/s against 18 for rows of 1.5 KiB, 29 against 20 for 2 KiB (Zen 4 server core, two threads). Long rows
+// are the other way round, 19 against 36 GB/s for 14 KiB, since a single row is one chain of additions.
+static constexpr size_t kShortRowBytes = 2048;
+
 template <int T, class W>
 static void dot_rows_of(Rows<const W> w, int64_t num_rows, Rows<const float> x, int64_t size, Rows<float> y) {
     constexpr int R = dot_rows_for(T);
     int64_t r = 0;
-    for (; r + R <= num_rows; r += R) dot_tile<R, T>(w.from(r), x, size, Rows<float>{y.data + r, y.stride});
+    const bool one_stream = T == 1 && static_cast<size_t>(size) * sizeof(W) <= kShortRowBytes;
+    if (!one_stream) {
+        for (; r + R <= num_rows; r += R) dot_tile<R, T>(w.from(r), x, size, Rows<float>{y.data + r, y.stride});
+    }
     for (; r < num_rows; ++r) dot_tile<1, T>(w.from(r), x, size, Rows<float>{y.data + r, y.stride});
 }
 
@@ -166,11 +174,36 @@ static void axpy_rows_of(Rows<const float> p, int64_t size, Rows<const M> m, Row
     if (c < columns) axpy_tile<R, 1, true>(p, size, at(c), out_at(c), scale, columns - c);
 }
 
+// The same for a single row, whose matrix comes from memory: read row after row as one stream, the sums in the L1
+// cache between its rows; strips of columns, with the sums in registers, read 18 GB/s where this reads 27.
+template <class M>
+static inline void axpy_row(const float* p, int64_t size, Rows<const M> m, float* out, const float* scale,
+                            int64_t columns) {
+    const auto for_lanes = [&](const auto& all, const auto& some) __attribute__((always_inline)) {
+        int64_t c = 0;
+        for (; c + kLanes <= columns; c += kLanes) all(c);
+        if (c < columns) some(c, columns - c);
+    };
+    const Lanes kept = fill(scale == nullptr ? 0.0f : *scale);
+    for_lanes([&](int64_t c) { store(out + c, scale == nullptr ? zero() : load(out + c) * kept); },
+              [&](int64_t c, int64_t rest) {
+                  store_some(out + c, scale == nullptr ? zero() : load_some(out + c, rest) * kept, rest);
+              });
+    for (int64_t j = 0; j < size; ++j) {
+        const Lanes factor = fill(p[j]);
+        for_lanes([&](int64_t c) { store(out + c, fma(factor, load(m[j] + c), load(out + c))); },
+                  [&](int64_t c, int64_t rest) {
+                      store_some(out + c, fma(factor, load_some(m[j] + c, rest), load_some(out + c, rest)), rest);
+                  });
+    }
+}
+
 // out[r][c] = out[r][c] * scale[r] + sum over j < size of p[r][j] * m[j][c], j ascending, one fused step each, for any
 // number of rows and columns. scale: one factor a row, or null to start from 0.
 template <class M>
 static inline void axpy(Rows<const float> p, int64_t num_rows, int64_t size, Rows<const M> m, Rows<float> out,
                         const float* scale, int64_t columns) {
+    if (num_rows == 1) return axpy_row(p.data, size, m, out.data, scale, columns);
     for (int64_t r = 0; r < num_rows; r += kAxpyRows) {
         const int64_t count = num_rows - r < kAxpyRows ? num_rows - r : kAxpyRows;
         with_count<kAxpyRows>(count, [&](auto rows) {

@@ -15,9 +15,10 @@ namespace {
 constexpr int64_t kRoundBytes = 32 << 20;
 // Tokens that share one pass over a head's W_uk or W_uv.
 constexpr int64_t kProjectTokens = 48;
-// Heads of one item: at least a tile's rows, so that an expanded page row is used that often, at most what keeps their
-// queries and sums in L2 beside the page (24 heads of 512 + 576 floats: 104 KiB; the page: 72 KiB).
-constexpr int64_t kMinHeads = 6;
+// Heads of one item: at least so many, which use an expanded page row that often and still divide 16 heads of one token
+// evenly among two threads (six did not: 385 us against 328 at a context of 512); at most what keeps their queries and
+// sums in L2 beside the page (24 heads of 512 + 576 floats: 104 KiB; the page: 72 KiB).
+constexpr int64_t kMinHeads = 4;
 constexpr int64_t kMaxHeads = 24;
 // Multiply-adds below which a second thread costs more than it brings.
 constexpr int64_t kWorthSharing = 64 * 1024;

@@ -94,6 +94,17 @@ def test_weights_need_no_alignment_and_nothing_past_them_is_read(fast_rt: Runtim
         assert torch.equal(linear_blocks(fast_rt, x, moved, name), linear_blocks(fast_rt, x, blocks, name))
 
 
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_damaged_row_does_not_reach_its_neighbours(fast_rt: Runtime, name: str) -> None:
+    """Rows that end inside a span are read on into the next, whose factors may be infinite or NaN."""
+    num_inputs = whole_blocks(name, 800)
+    blocks = random_blocks(name, 40, num_inputs)
+    x = _inputs(1, num_inputs)
+    clean = linear_blocks(fast_rt, x, blocks, name)
+    blocks[1::2] = 0xFF
+    assert torch.equal(linear_blocks(fast_rt, x, blocks, name)[:, ::2], clean[:, ::2])
+
+
 def test_codes_at_both_ends_do_not_saturate(rt: Runtime, scalar_rt: Runtime) -> None:
     one = torch.tensor([0x00, 0x3C], dtype=torch.uint8)  # the half 1.0
     rows = []
