@@ -43,7 +43,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def given_ceilings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench_run, "measure_ceiling", lambda _: Ceiling(50e9, 2e12, 1e12))
+    monkeypatch.setattr(bench_run, "measure_ceiling", lambda *_, **__: Ceiling(50e9, 2e12, 1e12))
 
 
 @pytest.fixture

@@ -42,6 +42,9 @@ from moonlet.kernels import Activations, Runtime
 from moonlet.kernels.ceiling import Ceiling, measure_ceiling
 from moonlet.model.cost import prefill_operations
 
+_PROBE_BYTES = 1 << 28
+"""Read before each lap: beyond any cache, and done in a moment."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -53,8 +56,7 @@ class Plan:
     rival: str | None
     rival_python: str
     options: EngineOptions
-    ceiling: Ceiling
-    num_threads: int
+    rt: Runtime
 
 
 def _counts(_: click.Context, __: click.Parameter, value: str) -> tuple[int, ...]:
@@ -119,7 +121,8 @@ def command(
     """Measure decode and prefill of each MODEL, a checkpoint directory or a .gguf file.
 
     The ceilings of this machine are measured first: bytes read from memory, int8 and float operations a second. Then,
-    at each context, tokens per second and the share of the ceiling that they are. The last line is JSON.
+    at each context, tokens per second and the share that they are of the ceilings, measured again before each lap. The
+    last line is JSON.
     """
     if options.device != "cpu":
         raise OptionError(f"device is {options.device!r}, expected 'cpu': the ceilings measured are the processor's")
@@ -137,7 +140,7 @@ def command(
     click.echo(f"{machine_name()}, {rt.num_threads} threads, {rt.isa}")
     ceiling = measure_ceiling(rt)
     click.echo(ceiling_text(ceiling))
-    plan = Plan(contexts, steps, rounds, rival, rival_python, options, ceiling, rt.num_threads)
+    plan = Plan(contexts, steps, rounds, rival, rival_python, options, rt)
     measured = []
     for subject in subjects:
         try:
@@ -190,12 +193,12 @@ def _measure_model(label: str, path: Path, plan: Plan, rival: str | None) -> dic
         contestants: list[Contestant] = [OurModel(model, options.chunk_size)]
         other = stack.enter_context(RivalProcess(rival, plan.rival_python)) if rival is not None else None
         if other is not None:
-            other.open(path, num_threads=plan.num_threads, context_length=case.context_length)
+            other.open(path, num_threads=plan.rt.num_threads, context_length=case.context_length)
             contestants.append(other)
         rows = _race(
             contestants,
             case,
-            plan.ceiling,
+            plan.rt,
             operations=lambda count: prefill_operations(config, count),
             traffic=traffic.at,
         )
@@ -225,11 +228,11 @@ def _measure_layer(label: str, path: Path, plan: Plan, rival: str) -> dict[str, 
     ours = OurLayer(checkpoint, rt, cast(Activations, plan.options.activations), plan.options.chunk_size)
     click.echo(f"\n{label}, one expert layer: a token reads {layer_bytes(config) / 1e6:.0f} MB")
     with RivalProcess(rival, plan.rival_python) as other:
-        other.open(path, num_threads=plan.num_threads, context_length=case.context_length)
+        other.open(path, num_threads=plan.rt.num_threads, context_length=case.context_length)
         rows = _race(
             [ours, other],
             case,
-            plan.ceiling,
+            plan.rt,
             operations=lambda count: layer_operations(config, count),
             traffic=lambda _: layer_bytes(config),
         )
@@ -250,7 +253,7 @@ def _case(plan: Plan, contexts: tuple[int, ...], vocab_size: int, most: int) -> 
 def _race(
     contestants: list[Contestant],
     case: Case,
-    ceiling: Ceiling,
+    rt: Runtime,
     operations: Callable[[int], int],
     traffic: Callable[[int], int],
 ) -> list[dict[str, object]]:
@@ -260,13 +263,19 @@ def _race(
     """
     click.echo(header(len(contestants) > 1))
     facts: list[dict[str, object]] = []
-    for rows in race(contestants, case):
-        own, other = rows[0], rows[1] if len(rows) > 1 else None
-        limit = decode_tokens_per_s(ceiling, traffic(own.context))
-        share = decode_share(ceiling, traffic(own.context), own.decode.median)
-        of_int8 = _prefill_share(own, ceiling, operations)
+    for heat in race(contestants, case, lambda: measure_ceiling(rt, _PROBE_BYTES, num_repeats=3)):
+        own, other = heat.rows[0], heat.rows[1] if len(heat.rows) > 1 else None
+        limit = decode_tokens_per_s(heat.ceiling, traffic(own.context))
+        share = decode_share(heat.ceiling, traffic(own.context), own.decode.median)
+        of_int8 = _prefill_share(own, heat.ceiling, operations)
         click.echo(row_text(own, of_int8, limit, share, other))
-        fact = {**asdict(own), "decode_limit": limit, "decode_share": share, "prefill_share_of_int8": of_int8}
+        fact = {
+            **asdict(own),
+            "ceiling": asdict(heat.ceiling),
+            "decode_limit": limit,
+            "decode_share": share,
+            "prefill_share_of_int8": of_int8,
+        }
         facts.append(fact if other is None else {**fact, **_against(own, other)})
     return facts
 

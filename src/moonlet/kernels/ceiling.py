@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +21,15 @@ class Ceiling:
     read_bytes_per_s: float
     int8_ops_per_s: float
     float_ops_per_s: float
+
+    @classmethod
+    def median(cls, ceilings: Sequence[Ceiling]) -> Ceiling:
+        """Each figure's middle over `ceilings`, at least one, of a machine whose limits change."""
+        return cls(
+            read_bytes_per_s=statistics.median(one.read_bytes_per_s for one in ceilings),
+            int8_ops_per_s=statistics.median(one.int8_ops_per_s for one in ceilings),
+            float_ops_per_s=statistics.median(one.float_ops_per_s for one in ceilings),
+        )
 
 
 def measure_ceiling(rt: Runtime, buffer_bytes: int = 1 << 30, num_repeats: int = 5) -> Ceiling:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from moonlet.evals.speed import Case, Lap, Spread, race
+from moonlet.kernels.ceiling import Ceiling
 
 
 @dataclass
@@ -33,7 +34,9 @@ def values(spread: Spread | None) -> list[float]:
 def test_contestants_alternate_on_the_same_prompts() -> None:
     asked: list[tuple[str, list[int], int]] = []
     contestants = [Scripted("ours", 100.0, asked), Scripted("theirs", 50.0, asked)]
-    rows = list(race(contestants, Case((0, 8), num_steps=3, num_rounds=2, vocab_size=64)))
+    probes = [Ceiling(read, 2.0, 3.0) for read in (10.0, 20.0, 5.0, 7.0)]
+    heats = list(race(contestants, Case((0, 8), num_steps=3, num_rounds=2, vocab_size=64), lambda: probes.pop(0)))
+    assert [heat.ceiling for heat in heats] == [Ceiling(15.0, 2.0, 3.0), Ceiling(6.0, 2.0, 3.0)]
     assert [(name, len(prompt)) for name, prompt, _ in asked[:2]] == [("ours", 512), ("theirs", 512)]
     timed = asked[2:]
     assert [name for name, _, _ in timed] == ["ours", "theirs"] * 4
@@ -42,7 +45,7 @@ def test_contestants_alternate_on_the_same_prompts() -> None:
     assert timed[4][1] != timed[6][1]
     assert all(0 <= token_id < 64 for _, prompt, _ in timed for token_id in prompt)
     assert {steps for _, _, steps in timed} == {3}
-    (ours_empty, _), (ours, theirs) = rows
+    (ours_empty, _), (ours, theirs) = (heat.rows for heat in heats)
     assert ours_empty.prefill is None
     # The warm-up was lap 1 and is not counted.
     assert values(ours_empty.decode) == pytest.approx([102.0, 102.5, 103.0])

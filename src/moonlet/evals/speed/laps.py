@@ -7,11 +7,12 @@ one did not, as real text does.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from moonlet.evals.speed.spread import Spread
+from moonlet.kernels.ceiling import Ceiling
 
 WARM_UP_TOKENS = 512
 """Enough random tokens to reach every expert once: a mapped file is then in memory, not on the disk."""
@@ -63,8 +64,17 @@ class Row:
     decode: Spread
 
 
-def race(contestants: Sequence[Contestant], case: Case) -> Iterator[tuple[Row, ...]]:
-    """For each context a row of each contestant; they take turns, so that a busy neighbour slows all of them alike.
+@dataclass(frozen=True, slots=True)
+class Heat:
+    """One context: a row of each contestant, in their order, and what the machine could do meanwhile."""
+
+    rows: tuple[Row, ...]
+    ceiling: Ceiling
+
+
+def race(contestants: Sequence[Contestant], case: Case, measure_ceiling: Callable[[], Ceiling]) -> Iterator[Heat]:
+    """Every context in turn. Contestants take turns too, so that a busy neighbour slows all of them alike, and the
+    ceiling is measured before each round: on shared machines it changes by half within minutes.
 
     A context of 0 starts from a prompt of one token.
     """
@@ -77,11 +87,13 @@ def race(contestants: Sequence[Contestant], case: Case) -> Iterator[tuple[Row, .
         contestant.lap(tokens(WARM_UP_TOKENS), tokens(_WARM_UP_STEPS))
     for context in case.contexts:
         laps: list[list[Lap]] = [[] for _ in contestants]
+        ceilings = []
         for _ in range(case.num_rounds):
+            ceilings.append(measure_ceiling())
             prompt, following = tokens(max(context, 1)), tokens(case.num_steps)
             for contestant, own in zip(contestants, laps, strict=True):
                 own.append(contestant.lap(prompt, following))
-        yield tuple(_row(context, own) for own in laps)
+        yield Heat(tuple(_row(context, own) for own in laps), Ceiling.median(ceilings))
 
 
 def _row(context: int, laps: Sequence[Lap]) -> Row:
