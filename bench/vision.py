@@ -94,14 +94,16 @@ def worker() -> int:
 def open_moonlet(facts: dict[str, Any]) -> Any:
     from safetensors import safe_open
 
-    from moonlet.config import EngineOptions, VisionConfig
+    from moonlet.config import VisionConfig
     from moonlet.engine.vision import vision_operations
+    from moonlet.kernels import Runtime
+    from moonlet.kernels.ops import CpuOps
     from moonlet.model.vision import Grid, VisionItem, VisionModel, bind_vision_weights
 
     config = VisionConfig(**{**facts["config"], "merge_kernel_size": (2, 2)})
     with safe_open(facts["weights"], "pt") as file:
         weights = bind_vision_weights(config, file.get_tensor)
-    ops = vision_operations(EngineOptions(num_threads=facts["threads"]), torch.device("cpu"))
+    ops = vision_operations(CpuOps(Runtime(facts["threads"])))
     model = VisionModel(config, weights, ops)
     grid = Grid(1, facts["side"], facts["side"])
     return lambda pixels: model.encode([VisionItem(pixels, grid)])[0]

@@ -19,6 +19,7 @@ void bind_linear_blocks(nb::module_& m);
 void bind_linear_float(nb::module_& m);
 void bind_linear_int8(nb::module_& m);
 void bind_mla(nb::module_& m);
+void bind_patch_attention(nb::module_& m);
 void bind_quantize(nb::module_& m);
 void bind_rms_norm(nb::module_& m);
 void bind_rope(nb::module_& m);
@@ -69,6 +70,7 @@ NB_MODULE(_kernels, m) {
     moonlet::bind_linear_float(m);
     moonlet::bind_linear_int8(m);
     moonlet::bind_mla(m);
+    moonlet::bind_patch_attention(m);
     moonlet::bind_quantize(m);
     moonlet::bind_rms_norm(m);
     moonlet::bind_rope(m);

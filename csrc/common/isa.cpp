@@ -6,6 +6,8 @@ namespace moonlet {
 
 const char* isa_name(Isa isa) {
     switch (isa) {
+        case Isa::avx512bf16:
+            return "avx512bf16";
         case Isa::avx512:
             return "avx512";
         case Isa::avx2:
@@ -25,6 +27,7 @@ std::vector<Isa> supported_isas() {
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512vnni")) {
         levels.push_back(Isa::avx512);
+        if (__builtin_cpu_supports("avx512bf16")) levels.push_back(Isa::avx512bf16);
     }
 #endif
     return levels;
@@ -38,7 +41,7 @@ Isa parse_isa(const std::string& name) {
         if (name == isa_name(level)) return level;
         have += std::string(have.empty() ? "" : ", ") + isa_name(level);
     }
-    const bool known = name == "avx2" || name == "avx512";
+    const bool known = name == "avx2" || name == "avx512" || name == "avx512bf16";
     throw OptionError("isa " + name + ": " + (known ? "this machine does not have it" : "no such level") +
                       "; expected auto, or one of: " + have);
 }

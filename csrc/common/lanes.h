@@ -11,7 +11,13 @@
 #include "common/bf16.h"
 #include "common/f16.h"
 
-#if defined(__AVX512F__)
+#if defined(__AVX512BF16__)
+#define MOONLET_LEVEL avx512bf16
+#include "common/math_avx512.h"
+namespace moonlet::avx512bf16 {
+using namespace avx512;
+}
+#elif defined(__AVX512F__)
 #define MOONLET_LEVEL avx512
 #include "common/math_avx512.h"
 #elif defined(__AVX2__)
@@ -50,6 +56,7 @@ static inline Lanes load_some(const f16* from, int64_t count) {
 }
 static inline void store(float* to, Lanes a) { _mm512_storeu_ps(to, a.v); }
 static inline void store_some(float* to, Lanes a, int64_t count) { _mm512_mask_storeu_ps(to, first(count), a.v); }
+static inline void store(bf16* to, Lanes a) { store_bf16(to, a.v); }
 
 static inline Lanes operator+(Lanes a, Lanes b) { return {_mm512_add_ps(a.v, b.v)}; }
 static inline Lanes operator-(Lanes a, Lanes b) { return {_mm512_sub_ps(a.v, b.v)}; }
@@ -102,6 +109,10 @@ static inline Lanes load_some(const T* from, int64_t count) {
 static inline void store(float* to, Lanes a) {
     _mm256_storeu_ps(to, a.lo);
     _mm256_storeu_ps(to + 8, a.hi);
+}
+static inline void store(bf16* to, Lanes a) {
+    store_bf16(to, a.lo);
+    store_bf16(to + 8, a.hi);
 }
 static inline void store_some(float* to, Lanes a, int64_t count) {
     float all[kLanes];
@@ -176,6 +187,9 @@ static inline void store_some(float* to, Lanes a, int64_t count) {
     for (int64_t i = 0; i < count; ++i) to[i] = a.v[i];
 }
 static inline void store(float* to, Lanes a) { store_some(to, a, kLanes); }
+static inline void store(bf16* to, Lanes a) {
+    for (int i = 0; i < kLanes; ++i) to[i] = f32_to_bf16(a.v[i]);
+}
 
 static inline Lanes operator+(Lanes a, Lanes b) {
     return each([](float x, float y) { return x + y; }, a, b);
@@ -238,6 +252,12 @@ static inline float highest(Lanes a) {
 }
 
 #endif
+
+static inline void store_some(bf16* to, Lanes a, int64_t count) {
+    bf16 all[kLanes];
+    store(all, a);
+    for (int64_t i = 0; i < count; ++i) to[i] = all[i];
+}
 
 static inline float exp(float x) {
     float all[kLanes];

@@ -15,7 +15,7 @@ from moonlet.errors import OptionError
     ("name", "value", "said"),
     [
         ("device", "tpu", "device is 'tpu', expected one of cpu, cuda"),
-        ("isa", "neon", "expected one of auto, scalar, avx2, avx512"),
+        ("isa", "neon", "expected one of auto, scalar, avx2, avx512, avx512bf16"),
         ("activations", "fp8", "expected one of int8, bf16"),
         ("dense", None, "expected one of bf16, int8"),
         ("attention", "flash", "expected one of absorbed, expanded"),

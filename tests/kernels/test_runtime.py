@@ -25,7 +25,7 @@ def test_an_unknown_level_is_refused_by_name() -> None:
         Runtime(num_threads=1, isa="neon")
 
 
-@pytest.mark.parametrize("isa", ["avx2", "avx512"])
+@pytest.mark.parametrize("isa", ["avx2", "avx512", "avx512bf16"])
 def test_a_level_the_machine_lacks_is_refused_by_name(isa: str) -> None:
     if isa in Runtime(num_threads=1).supported_isas:
         pytest.skip(f"this machine has {isa}")

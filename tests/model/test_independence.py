@@ -33,7 +33,7 @@ def test_same_bits_for_every_chunking_and_thread_count(
     assert torch.equal(logits, whole)
 
 
-@pytest.mark.parametrize("isa", ["scalar", "avx2", "avx512"])
+@pytest.mark.parametrize("isa", ["scalar", "avx2", "avx512", "avx512bf16"])
 def test_every_isa_level_agrees_with_the_chosen_one(
     on_kernels: Callable[..., Decoder], expected: dict[str, Tensor], whole: Tensor, isa: str
 ) -> None:

@@ -70,7 +70,7 @@ class EngineOptions:
     isa: str = option(
         "auto",
         "Highest instruction set the kernels may use; auto takes the best this machine has.",
-        choices=("auto", "scalar", "avx2", "avx512"),
+        choices=("auto", "scalar", "avx2", "avx512", "avx512bf16"),
     )
     activations: str = option(
         "int8",

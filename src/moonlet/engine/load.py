@@ -118,7 +118,7 @@ def load_model(
     with torch.inference_mode():
         weights = bind_weights(checkpoint.config, placer.source())
         experts = _experts(checkpoint, options, ops, device)
-        vision = load_vision(source, vision_operations(options, device), device)
+        vision = load_vision(source, vision_operations(ops), device)
     return LoadedModel(
         config=source.config,
         decoder=Decoder(checkpoint.config.text, weights, ops, experts),
@@ -157,7 +157,7 @@ def _expert_bytes(checkpoint: Checkpoint | GgufCheckpoint) -> int | None:
     return checkpoint.expert_bytes if isinstance(checkpoint, GgufCheckpoint) else None
 
 
-def _operations(options: EngineOptions, device: torch.device) -> Ops:
+def _operations(options: EngineOptions, device: torch.device) -> CpuOps | TorchOps:
     attention = cast(AttentionForm, options.attention)
     if options.reference:
         return TorchOps(torch.float32, device, attention)

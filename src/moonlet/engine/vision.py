@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-
 import torch
 from torch import Tensor
 
-from moonlet.config import EngineOptions
 from moonlet.engine.placement import read_pages
 from moonlet.engine.source import ModelSource
+from moonlet.kernels.ops import CpuOps, TorchOps
 from moonlet.model.vision import (
     CpuVisionOps,
     TorchVisionOps,
@@ -35,11 +33,11 @@ def load_vision(source: ModelSource, ops: VisionOps, device: torch.device) -> Vi
     return VisionModel(config, bind_vision_weights(config, tensor), ops)
 
 
-def vision_operations(options: EngineOptions, device: torch.device) -> VisionOps:
-    """Plain float32 for the reference; BF16 products on a GPU, and on CPU cores that have instructions for them."""
-    if options.reference:
-        return TorchVisionOps(torch.float32)
-    if device.type == "cuda":
-        return TorchVisionOps(torch.bfloat16)
-    num_threads = options.num_threads or len(os.sched_getaffinity(0))
-    return CpuVisionOps(num_threads, torch.bfloat16 if has_bf16_products() else torch.float32)
+def vision_operations(ops: CpuOps | TorchOps) -> VisionOps:
+    """The tower's operations beside the decoder's: on the same threads, or in the same type where torch runs both.
+
+    On CPU cores products are in BF16 where there are instructions for them.
+    """
+    if isinstance(ops, CpuOps):
+        return CpuVisionOps(ops.rt, torch.bfloat16 if has_bf16_products() else torch.float32)
+    return TorchVisionOps(ops.dtype)

@@ -25,6 +25,7 @@ from moonlet.kernels.int8_groups import quantize_int8_groups, reference_quantize
 from moonlet.kernels.linear_float import linear_bf16, linear_f32
 from moonlet.kernels.linear_int8 import dequantize_int8, linear_int8, quantize_int8, reference_linear_int8
 from moonlet.kernels.mla import mla_absorbed, store_latent
+from moonlet.kernels.patch_attention import patch_attention
 from moonlet.kernels.rms_norm import rms_norm
 from moonlet.kernels.rope import rope
 from moonlet.kernels.router import Routing, router
@@ -48,6 +49,7 @@ __all__ = [
     "linear_f32",
     "linear_int8",
     "mla_absorbed",
+    "patch_attention",
     "quantize_int8",
     "quantize_int8_groups",
     "reference_experts_forward",

@@ -14,7 +14,7 @@ class Runtime:
     """Owns the thread pool and the chosen instruction set; every operation takes one as its first argument.
 
     num_threads: threads that compute, the caller included; None means every core this process may use.
-    isa: "auto" (the highest this machine has), "scalar", "avx2" or "avx512".
+    isa: "auto" (the highest this machine has), "scalar", "avx2", "avx512" or "avx512bf16".
     Raises OptionError if num_threads < 1, or the level is unknown or absent on this machine.
 
     Calls from several Python threads take turns. The threads end when the Runtime is collected.

@@ -8,6 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from moonlet.kernels import Runtime
+from moonlet.kernels.patch_attention import patch_attention_reference
 from moonlet.model.vision import CpuVisionOps, VisionItem, VisionModel
 from tests.kernels.compare import assert_close
 
@@ -23,7 +25,7 @@ def test_features_are_near_the_golden_ones(
     dtype: torch.dtype,
     tolerance: float,
 ) -> None:
-    model = replace(reference_vision, ops=CpuVisionOps(2, dtype))
+    model = replace(reference_vision, ops=CpuVisionOps(Runtime(2), dtype))
     for name, vector in (("gradient", "image"), ("video", "video"), ("video3", "video3")):
         assert_close(model.encode([items[name]])[0], expected[f"{vector}.vision_features"], tolerance)
 
@@ -36,7 +38,7 @@ def test_bits_depend_neither_on_threads_nor_on_company(
     dtype: torch.dtype,
     tolerance: float,
 ) -> None:
-    one, two, three = (replace(reference_vision, ops=CpuVisionOps(n, dtype)) for n in (1, 2, 3))
+    one, two, three = (replace(reference_vision, ops=CpuVisionOps(Runtime(n), dtype)) for n in (1, 2, 3))
     alone = one.encode([random_item])[0]
     # Several pieces of rows and of queries, the last of each a short one.
     assert random_item.grid.num_patches == 936
@@ -49,13 +51,11 @@ def test_bits_depend_neither_on_threads_nor_on_company(
 @pytest.mark.parametrize("num_patches", [4, 127, 130])
 def test_attention_is_a_softmax_over_all_patches(num_patches: int, dtype: torch.dtype, tolerance: float) -> None:
     qkv = torch.randn(num_patches, 3, 3, 20, generator=torch.Generator().manual_seed(1)).to(dtype)
-    q, k, v = qkv.float().permute(1, 2, 0, 3).unbind(0)
-    plain = (q @ k.transpose(1, 2) / 20**0.5).softmax(-1) @ v
-    found = CpuVisionOps(2, dtype).attend(qkv)
-    assert_close(found.float(), plain.transpose(0, 1).flatten(1), tolerance)
+    found = CpuVisionOps(Runtime(2), dtype).attend(qkv)
+    assert_close(found.float(), patch_attention_reference(qkv), tolerance)
 
 
 def test_torch_keeps_its_threads() -> None:
     before = torch.get_num_threads()
-    CpuVisionOps(2, torch.float32).rows(lambda rows: rows + 1, torch.zeros(600, 2))
+    CpuVisionOps(Runtime(2), torch.float32).rows(lambda rows: rows + 1, torch.zeros(600, 2))
     assert torch.get_num_threads() == before

@@ -2,8 +2,8 @@
 
 torch's BF16 products reach most of what the processor can do, but how they sum may depend on the number of rows and of
 threads. So work is cut the same way whatever the number of threads, and inside a piece torch has one thread: an item's
-bits depend on the item alone. Attention keeps the scores of a block of queries of one head, never the matrix.
-torch's own fused attention is not used here: on CPUs its BF16 form runs no faster than its float32 one.
+bits depend on the item alone. Attention keeps the scores of some queries of one head, never the matrix: in BF16 it is a
+kernel of ours, in float32 torch's products on such pieces.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from moonlet.kernels import Runtime, patch_attention
 from moonlet.model.vision.weights import Affine
 
 ROWS_AT_ONCE = 256
 """Rows of one piece: enough to make packing the weights again cheap; their widest activation is 2 MB at K2.5's size."""
 QUERIES_AT_ONCE = 128
-"""Queries of one piece of attention: for 16,384 patches their scores are 4 MB in BF16."""
+"""Queries of one piece of attention in float32: for 16,384 patches their scores are 8 MB."""
 
 _Item = TypeVar("_Item")
 
@@ -34,9 +35,9 @@ def has_bf16_products() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class CpuVisionOps:
-    """dtype: what linear layers and attention multiply in; sums are float32 inside a product."""
+    """rt: the threads, for torch's work too.  dtype: what products are in, float32 or bfloat16; sums are float32."""
 
-    num_threads: int
+    rt: Runtime
     dtype: torch.dtype
 
     def linear(self, x: Tensor, layer: Affine) -> Tensor:
@@ -56,6 +57,11 @@ class CpuVisionOps:
         return result
 
     def attend(self, qkv: Tensor) -> Tensor:
+        if qkv.dtype == torch.bfloat16:
+            return patch_attention(self.rt, qkv)
+        return self._attend_in_float32(qkv)
+
+    def _attend_in_float32(self, qkv: Tensor) -> Tensor:
         num_patches, _, num_heads, width = qkv.shape
         heads = qkv.permute(2, 1, 0, 3)
         result = qkv.new_empty(num_patches, num_heads, width)
@@ -66,7 +72,6 @@ class CpuVisionOps:
             head, start = piece
             q, k, v = heads[head]
             rows = slice(start, start + QUERIES_AT_ONCE)
-            # The scale goes in before the scores are rounded.
             scores = torch.addmm(nothing, q[rows], k.T, beta=0.0, alpha=scale)
             result[rows, head] = scores.softmax(dim=-1) @ v
 
@@ -85,11 +90,11 @@ class CpuVisionOps:
                 work(item)
 
         with _one_torch_thread():
-            if self.num_threads == 1 or len(items) < 2:
+            if self.rt.num_threads == 1 or len(items) < 2:
                 for item in items:
                     work(item)
                 return
-            with ThreadPoolExecutor(self.num_threads) as pool:
+            with ThreadPoolExecutor(self.rt.num_threads) as pool:
                 for _ in pool.map(run, items):
                     pass
 

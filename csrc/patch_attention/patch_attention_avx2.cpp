@@ -1,0 +1,1 @@
+#include "patch_attention/patch_attention_lanes.h"
