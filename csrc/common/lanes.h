@@ -56,7 +56,14 @@ static inline Lanes load_some(const f16* from, int64_t count) {
 }
 static inline void store(float* to, Lanes a) { _mm512_storeu_ps(to, a.v); }
 static inline void store_some(float* to, Lanes a, int64_t count) { _mm512_mask_storeu_ps(to, first(count), a.v); }
+#if defined(__AVX512BF16__)
+// In one instruction, which takes subnormal numbers for zero: as elsewhere under a FlushSubnormals.
+static inline void store(bf16* to, Lanes a) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(a.v)));
+}
+#else
 static inline void store(bf16* to, Lanes a) { store_bf16(to, a.v); }
+#endif
 
 static inline Lanes operator+(Lanes a, Lanes b) { return {_mm512_add_ps(a.v, b.v)}; }
 static inline Lanes operator-(Lanes a, Lanes b) { return {_mm512_sub_ps(a.v, b.v)}; }

@@ -24,25 +24,35 @@ struct Space {
           p(reinterpret_cast<bf16*>(scores + kPairRows * kKeys)) {}
 };
 
-// Turns a query's products with a block into probabilities under the new maximum; returns the factor for older sums.
-inline float softmax_block(float* scores, int64_t count, int64_t padded, float softmax_scale, float* max, float* sums,
-                           bf16* p) {
+// Turns R queries' products with a block into probabilities under the new maximum; factors: for their older sums.
+template <int R>
+void softmax_block(const PatchAttentionWork& work, int64_t count, int64_t padded, const Space& space, int64_t query,
+                   float (&factors)[kLanes]) {
     const float nothing = -__builtin_inff();
-    for (int64_t j = count; j < padded; ++j) scores[j] = nothing;
-    Lanes top = fill(nothing);
-    for (int64_t j = 0; j < padded; j += kLanes) top = moonlet::MOONLET_LEVEL::max(load(scores + j), top);
-    const float block_max = highest(top) * softmax_scale;
-    const float new_max = *max > block_max ? *max : block_max;
-    const float factor = exp(*max - new_max);
-    Lanes total = load(sums) * fill(factor);
-    for (int64_t j = 0; j < padded; j += kLanes) {
-        const Lanes e = exp(load(scores + j) * fill(softmax_scale) - fill(new_max));
-        store(p + j, e);
-        total = total + e;
+    float* const max_so_far = space.max + query;
+    float falls[kLanes] = {};
+    for (int r = 0; r < R; ++r) {
+        float* scores = space.scores + r * kKeys;
+        for (int64_t j = count; j < padded; ++j) scores[j] = nothing;
+        Lanes top = fill(nothing);
+        for (int64_t j = 0; j < padded; j += kLanes) top = moonlet::MOONLET_LEVEL::max(load(scores + j), top);
+        const float block_max = highest(top) * work.softmax_scale;
+        const float new_max = max_so_far[r] > block_max ? max_so_far[r] : block_max;
+        falls[r] = max_so_far[r] - new_max;
+        max_so_far[r] = new_max;
     }
-    store(sums, total);
-    *max = new_max;
-    return factor;
+    store(factors, exp(load(falls)));
+    for (int r = 0; r < R; ++r) {
+        const float* scores = space.scores + r * kKeys;
+        float* sums = space.sums + (query + r) * kLanes;
+        Lanes total = load(sums) * fill(factors[r]);
+        for (int64_t j = 0; j < padded; j += kLanes) {
+            const Lanes e = exp(load(scores + j) * fill(work.softmax_scale) - fill(max_so_far[r]));
+            store(space.p + r * kKeys + j, e);
+            total = total + e;
+        }
+        store(sums, total);
+    }
 }
 
 // R queries from `query` of the work over a block of `count` keys.
@@ -53,11 +63,8 @@ void attend_tile(const PatchAttentionWork& work, const PackedHead& block, int64_
     const Rows<const bf16> q{work.queries + query * work.query_stride, work.query_stride};
     const Rows<float> scores{space.scores, kKeys};
     pair_product<R>(q, Rows<const bf16>{block.k, 2 * kKeys}, work.width / 2, nullptr, padded, scores);
-    float factors[R];
-    for (int r = 0; r < R; ++r) {
-        factors[r] = softmax_block(scores[r], count, padded, work.softmax_scale, space.max + query + r,
-                                   space.sums + (query + r) * kLanes, space.p + r * kKeys);
-    }
+    float factors[kLanes];
+    softmax_block<R>(work, count, padded, space, query, factors);
     pair_product<R>(Rows<const bf16>{space.p, kKeys}, Rows<const bf16>{block.v, 2 * space.columns}, padded / 2, factors,
                     space.columns, Rows<float>{space.o + query * space.columns, space.columns});
 }
