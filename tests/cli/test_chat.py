@@ -230,11 +230,12 @@ def test_a_stop_string_is_obeyed():
     assert session(["one"], "A.</think>First STOP second", stop=("STOP",)).count("First \n") == 1
 
 
-def test_tool_calls_are_shown():
+def test_a_call_of_a_tool_that_nobody_declared_cannot_be_made():
     call = (
         "<|tool_calls_section_begin|><|tool_call_begin|>functions.find:0<|tool_call_argument_begin|>{}<|tool_call_end|>"
     )
-    assert "[calls find {}]\n" in session(["one"], f"A.</think>{call}<|tool_calls_section_end|>")
+    shown = session(["one"], f"A.</think>{call}<|tool_calls_section_end|>")
+    assert "<|" not in shown
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import gc
+import json
 import threading
 
 import pytest
@@ -49,6 +50,21 @@ def test_a_reply_has_reasoning_content_and_usage():
     assert 0 < timings.ttft_s < timings.total_s
     assert timings.prefill_tokens_per_s > 0
     assert timings.decode_tokens_per_s > 0
+
+
+def test_an_answer_and_a_call_are_held_to_what_was_asked():
+    schema = {"type": "object", "properties": {"n": {"enum": [1, 2]}}, "required": ["n"], "additionalProperties": False}
+    wanted = {"type": "json_schema", "json_schema": {"name": "number", "schema": schema, "strict": True}}
+    rambling = engine_of(hashing_model())  # alone it would say anything
+    answer = rambling.chat(QUESTION, thinking=False, response_format=wanted, sampling=SamplingParams(seed=1))
+    assert json.loads(answer.content)["n"] in (1, 2)
+    forced = rambling.chat(
+        QUESTION, thinking=False, tools=TOOLS, tool_choice="required", sampling=SamplingParams(seed=1, max_tokens=400)
+    )
+    assert forced.tool_calls[0].name == "find"
+    assert isinstance(json.loads(forced.tool_calls[0].arguments), dict)
+    with pytest.raises(PromptError, match="tool_choice: found 'soon', expected auto"):
+        engine_of(hashing_model()).chat(QUESTION, tool_choice="soon")
 
 
 def test_instant_mode_has_no_reasoning():

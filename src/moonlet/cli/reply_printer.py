@@ -1,8 +1,8 @@
-"""A reply on the screen as it comes: thinking dimmed, then the answer."""
+"""A reply on the screen as it comes: thinking dimmed, then the answer. Without tools to declare there are no calls."""
 
 from __future__ import annotations
 
-from moonlet.chat.events import ContentDelta, Event, ReasoningDelta, ToolCallArguments, ToolCallEnd, ToolCallStart
+from moonlet.chat.events import ContentDelta, Event, ReasoningDelta
 from moonlet.cli.terminal import Output
 
 
@@ -30,14 +30,6 @@ class ReplyPrinter:
             case ContentDelta():
                 self._end_thinking()
                 self._answer.write(event.text)
-            case ToolCallStart():
-                self._end_thinking()
-                self._answer.end_line()
-                self._answer.write(f"[calls {event.name} ", dim=True)
-            case ToolCallArguments():
-                self._answer.write(event.text, dim=True)
-            case ToolCallEnd():
-                self._answer.write("]", dim=True)
 
     def end(self) -> None:
         """Leave the outputs at the start of a line."""

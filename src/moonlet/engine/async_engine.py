@@ -36,8 +36,9 @@ class AsyncEngine:
         *,
         tools: Sequence[Mapping[str, Any]] | None = None,
         thinking: bool = True,
+        tool_choice: str | Mapping[str, Any] | None = None,
+        response_format: Mapping[str, Any] | None = None,
         sampling: SamplingParams | None = None,
-        constraint: TokenConstraint | None = None,
         media: MediaOptions | None = None,
     ) -> AsyncStream[Event, Reply]:
         """The next turn of a conversation. Arguments and errors as in `Engine.stream_chat`.
@@ -50,8 +51,9 @@ class AsyncEngine:
             messages,
             tools=tools,
             thinking=thinking,
+            tool_choice=tool_choice,
+            response_format=response_format,
             sampling=sampling,
-            constraint=constraint,
             media=media,
         )
         return AsyncStream(await asyncio.to_thread(open_stream))

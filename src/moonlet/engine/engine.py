@@ -14,9 +14,8 @@ from functools import partial
 from typing import Any
 
 from moonlet.chat.messages import ImagePart, Message, VideoPart, parse_messages
-from moonlet.chat.parser import OutputParser
 from moonlet.chat.replay import ReplayMemory
-from moonlet.chat.template import ChatTemplate, video_text
+from moonlet.chat.template import ChatTemplate
 from moonlet.chat.tokenizer import Tokenizer
 from moonlet.chat.tools import parse_tools
 from moonlet.engine.completion import CompletionStream
@@ -25,15 +24,17 @@ from moonlet.engine.core import EngineCore
 from moonlet.engine.dialect import Dialect, PreparedTurn, ToolRendering
 from moonlet.engine.generation import Generation, PrefillProgress
 from moonlet.engine.language_model import LanguageModel
-from moonlet.engine.media import MediaSpan, check_room, place_media
+from moonlet.engine.media import MediaSpan, check_room
 from moonlet.engine.media_library import MediaLibrary
 from moonlet.engine.params import SamplingParams, default_sampling
 from moonlet.engine.reply import ReplyStream
 from moonlet.engine.request import Request
+from moonlet.engine.response_format import parse_response_format
 from moonlet.engine.result import Completion, Reply
 from moonlet.engine.runner import Runner
 from moonlet.engine.sampler import Sampler
 from moonlet.engine.stats import EngineStats
+from moonlet.engine.tool_choice import parse_tool_choice
 from moonlet.engine.turn import Turn
 from moonlet.engine.worker import Worker
 from moonlet.errors import MediaError, PromptError
@@ -84,7 +85,6 @@ class Engine:
         tool_rendering: how tools without a TypeScript form are shown to `stream_turn`.
         """
         self.tokenizer = tokenizer
-        self._template = template
         self._replay = ReplayMemory(tokenizer, REPLAY_TOKENS)
         self._is_greedy_by_default = is_greedy_by_default
         # A head padded beyond the vocabulary has ids without bytes; they are never sampled.
@@ -120,12 +120,14 @@ class Engine:
         *,
         tools: Sequence[Mapping[str, Any]] | None = None,
         thinking: bool = True,
+        tool_choice: str | Mapping[str, Any] | None = None,
+        response_format: Mapping[str, Any] | None = None,
         sampling: SamplingParams | None = None,
-        constraint: TokenConstraint | None = None,
         media: MediaOptions | None = None,
     ) -> Reply:
         """The next turn of a conversation, whole. Arguments and errors as in `stream_chat`."""
-        with self._open_chat(messages, tools, thinking, sampling, constraint, media, None, in_step=False) as stream:
+        turn = self._turn(messages, tools, thinking, tool_choice, response_format, sampling)
+        with self._stream(self.prepare(turn, media), None, time.perf_counter(), in_step=False) as stream:
             for _ in stream:
                 pass
             return stream.reply
@@ -136,8 +138,9 @@ class Engine:
         *,
         tools: Sequence[Mapping[str, Any]] | None = None,
         thinking: bool = True,
+        tool_choice: str | Mapping[str, Any] | None = None,
+        response_format: Mapping[str, Any] | None = None,
         sampling: SamplingParams | None = None,
-        constraint: TokenConstraint | None = None,
         media: MediaOptions | None = None,
         on_prefill: PrefillProgress | None = None,
     ) -> ReplyStream:
@@ -146,12 +149,15 @@ class Engine:
         messages: OpenAI-style, earlier turns with their `reasoning_content` and `tool_calls` (`Reply.to_message` makes
             them) and tool results. Images and videos are content parts (`image_url`, `video_url`), each with a path, a
             file: or a data: URL.  tools: OpenAI-style declarations.  thinking: False for instant mode.
-        sampling: `default_sampling` of the mode if not given.  constraint: what each token must obey; for this reply.
-        media: bounds for videos, and where media may come from.
+        tool_choice: auto, none, required, or a function by its name.  response_format: OpenAI-style, for an answer in
+            JSON; both are held to while sampling, as are the schemas of the tools.
+        sampling: `default_sampling` of the mode if not given.  media: bounds for videos, and where media may come from.
         Raises PromptError for messages, tools or sampling that cannot be obeyed, MediaError for images and videos that
         cannot be read, ContextLengthError for too much of all that.
         """
-        return self._open_chat(messages, tools, thinking, sampling, constraint, media, on_prefill, in_step=True)
+        started = time.perf_counter()
+        turn = self._turn(messages, tools, thinking, tool_choice, response_format, sampling)
+        return self._stream(self.prepare(turn, media), on_prefill, started, in_step=True)
 
     def prepare(self, turn: Turn, media: MediaOptions | None = None) -> PreparedTurn:
         """`turn` checked, rendered and its grammars compiled; its media read. Errors as in `stream_chat`."""
@@ -160,20 +166,7 @@ class Engine:
 
     def stream_turn(self, prepared: PreparedTurn, *, on_prefill: PrefillProgress | None = None) -> ReplyStream:
         """The reply to a prepared turn as a stream of events. Raises ContextLengthError for too long a prompt."""
-        sampling, prompt = prepared.turn.sampling, prepared.prompt
-        check_room(prepared.num_prompt_tokens, prepared.seen, self.context_length)
-        constraint, started = self.dialect.constraint(prepared), time.perf_counter()
-        generation = self._generation(
-            list(prepared.prompt_ids), prepared.spans, sampling, constraint, on_prefill, started, in_step=True
-        )
-        return ReplyStream(
-            generation,
-            self.tokenizer,
-            self.dialect.parser(prepared),
-            sampling.stop,
-            thinking=prompt.opens_thinking,
-            remember=partial(self._replay.remember, prompt.ids),
-        )
+        return self._stream(prepared, on_prefill, time.perf_counter(), in_step=True)
 
     @property
     def sees(self) -> bool:
@@ -232,40 +225,37 @@ class Engine:
         """
         self._worker.close()
 
-    def _open_chat(
+    def _turn(
         self,
         messages: Sequence[Mapping[str, Any] | Message],
         tools: Sequence[Mapping[str, Any]] | None,
         thinking: bool,
+        tool_choice: str | Mapping[str, Any] | None,
+        response_format: Mapping[str, Any] | None,
         sampling: SamplingParams | None,
-        constraint: TokenConstraint | None,
-        media: MediaOptions | None,
-        on_prefill: PrefillProgress | None,
-        *,
-        in_step: bool,
-    ) -> ReplyStream:
-        started = time.perf_counter()
-        parsed = _parsed(messages)
-        seen = [self.read_media(part, media) for message in parsed for part in message.media]
-        videos = [video_text(one.timestamps) for one in seen if isinstance(one, PreparedVideo)]
-        prompt = self._template.render(
-            parsed, tools=parse_tools(tools), thinking=thinking, video_texts=videos, replay=self._replay
+    ) -> Turn:
+        return Turn(
+            messages=_parsed(messages),
+            sampling=sampling or self.default_sampling(thinking),
+            tools=parse_tools(tools),
+            thinking=thinking,
+            tool_choice=parse_tool_choice(tool_choice),
+            json_output=parse_response_format(response_format),
         )
-        prompt_ids, spans = place_media(prompt, seen)
-        check_room(len(prompt_ids), seen, self.context_length)
-        sampling = sampling or self.default_sampling(thinking)
-        generation = self._generation(prompt_ids, spans, sampling, constraint, on_prefill, started, in_step)
-        earlier_ids = [call.id for message in parsed for call in message.tool_calls]
-        parser = OutputParser(
-            self.tokenizer,
-            thinking=prompt.opens_thinking,
-            num_earlier_tool_calls=len(earlier_ids),
-            earlier_tool_call_ids=earlier_ids,
+
+    def _stream(
+        self, prepared: PreparedTurn, on_prefill: PrefillProgress | None, started: float, *, in_step: bool
+    ) -> ReplyStream:
+        sampling, prompt = prepared.turn.sampling, prepared.prompt
+        check_room(prepared.num_prompt_tokens, prepared.seen, self.context_length)
+        constraint = self.dialect.constraint(prepared)
+        generation = self._generation(
+            list(prepared.prompt_ids), prepared.spans, sampling, constraint, on_prefill, started, in_step
         )
         return ReplyStream(
             generation,
             self.tokenizer,
-            parser,
+            self.dialect.parser(prepared),
             sampling.stop,
             thinking=prompt.opens_thinking,
             remember=partial(self._replay.remember, prompt.ids),

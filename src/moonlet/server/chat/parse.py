@@ -7,15 +7,15 @@ from typing import Any
 
 from moonlet.chat.messages import Message, parse_messages
 from moonlet.chat.tools import parse_tools
+from moonlet.engine.response_format import parse_response_format
+from moonlet.engine.tool_choice import parse_tool_choice
 from moonlet.engine.turn import Turn
 from moonlet.errors import PromptError
 from moonlet.server.chat.schema import ChatBody, StreamOptions
 from moonlet.server.job import Job
-from moonlet.server.response_format import parse_response_format
 from moonlet.server.rules import Rules
 from moonlet.server.sampling import build_sampling, parse_logit_bias
 from moonlet.server.thinking import ThinkingWish
-from moonlet.server.tool_choice import parse_tool_choice
 from moonlet.server.vendor_policy import check_vendor_policy
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from moonlet.chat.messages import Message
 from moonlet.chat.tools import parse_tools
+from moonlet.engine.response_format import parse_json_schema
 from moonlet.engine.turn import JsonOutput, ToolChoice, Turn
 from moonlet.errors import PromptError
 from moonlet.server.chat.parse import parse_history
 from moonlet.server.job import Job
 from moonlet.server.messages.schema import MessagesBody, OutputConfig
-from moonlet.server.response_format import parse_json_schema
 from moonlet.server.rules import Rules
 from moonlet.server.sampling import build_sampling
 from moonlet.server.thinking import ThinkingField, ThinkingWish

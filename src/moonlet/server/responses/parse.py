@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from moonlet.chat.messages import Message
+from moonlet.engine.response_format import parse_json_schema, parse_response_format
+from moonlet.engine.tool_choice import parse_tool_choice
 from moonlet.engine.turn import JsonOutput, Turn
 from moonlet.errors import PromptError
 from moonlet.server.chat.parse import parse_history
 from moonlet.server.errors import NO_PREVIOUS_RESPONSE, ApiError
 from moonlet.server.job import Job
-from moonlet.server.response_format import parse_json_schema, parse_response_format
 from moonlet.server.responses.schema import ResponsesBody
 from moonlet.server.responses.tools import ToolTable
 from moonlet.server.rules import Rules
 from moonlet.server.sampling import build_sampling
 from moonlet.server.thinking import ThinkingWish
-from moonlet.server.tool_choice import parse_tool_choice
 from moonlet.server.vendor_policy import check_vendor_policy
 
 
