@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from moonlet.cli.main import run
-from moonlet.train.recipe import NANO_STAGES, Recipe
 from moonlet.train.shape import NanoShape
 
 
@@ -22,7 +21,6 @@ def small_model(monkeypatch: pytest.MonkeyPatch) -> None:
         num_experts_per_tok=2,
     )
     monkeypatch.setattr("moonlet.train.run.NanoShape", lambda: shape)
-    monkeypatch.setattr("moonlet.train.run.NANO", Recipe(None, NANO_STAGES))  # the eyes' warm-up takes minutes
 
 
 def train(folder: Path, *arguments: str) -> int:
