@@ -98,7 +98,7 @@ NANO_STAGES: tuple[Stage, ...] = (
 
 # The eyes before all else, on their own: most for what takes longest to tell apart, letters in many faces.
 EYES_WARM_UP = WarmUp(
-    steps=1100,
+    steps=6000,
     pictures=96,
     learning_rate=2e-3,
     weights={
