@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 
 import pytest
 
 
 @pytest.fixture(autouse=True)
-def own_log() -> Iterator[None]:
-    """The command line sets up moonlet's logger for the life of a process, and here a process runs many tests."""
+def own_log() -> None:
+    """The command line sets up moonlet's logger for the life of a process, and here a process runs many tests.
+
+    Before each test rather than after it: fixtures of a whole module use the command line too.
+    """
     logger = logging.getLogger("moonlet")
-    level, propagate, handlers = logger.level, logger.propagate, list(logger.handlers)
-    yield
-    logger.setLevel(level)
-    logger.propagate = propagate
-    logger.handlers[:] = handlers
+    logger.setLevel(logging.NOTSET)
+    logger.propagate = True
+    logger.handlers.clear()

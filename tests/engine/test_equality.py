@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from functools import cache
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ def llm(
     num_threads: int = 1,
     reference: bool = False,
     context_length: int = 2048,
-    **limits: int,
+    **limits: Any,
 ) -> Engine:
     model = loaded(activations, dense, num_threads, reference)
     return Engine(

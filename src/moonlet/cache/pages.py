@@ -74,6 +74,11 @@ class LatentPages:
         """Bytes of all pages of all layers once they are in use."""
         return self._latents.nbytes
 
+    @property
+    def page_bytes(self) -> int:
+        """Bytes of one page in all layers."""
+        return self.nbytes // self.num_pages
+
     def layer(self, layer_idx: int) -> torch.Tensor:
         """The pages of one layer, [num_pages, 64, width], a view that stays valid: writing to it stores latents."""
         return self._latents[layer_idx]
@@ -82,3 +87,12 @@ class LatentPages:
         """Copy the first `num_rows` tokens of one page to another, in every layer."""
         assert source_page != target_page
         self._latents[:, target_page, :num_rows] = self._latents[:, source_page, :num_rows]
+
+    def read_page(self, page: int) -> bytes:
+        """A copy of one page of every layer: [num_layers, 64, width] in memory order."""
+        return self._latents[:, page].view(torch.uint8).cpu().numpy().tobytes()
+
+    def write_page(self, page: int, rows: memoryview) -> None:
+        """Store what `read_page` gave; `page_bytes` of them, writable."""
+        target = self._latents[:, page].view(torch.uint8)
+        target.copy_(torch.frombuffer(rows, dtype=torch.uint8).view(target.shape))

@@ -33,6 +33,8 @@ class PageNode:
     children: dict[Ids, PageNode] = field(default_factory=dict)
     num_users: int = 0
     last_used: int = 0
+    key: bytes = b""
+    """Names a full page on the disk; empty where nothing is kept there."""
 
     @property
     def is_tail(self) -> bool:

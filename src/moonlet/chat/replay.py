@@ -12,8 +12,12 @@ from array import array
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
+from typing import TYPE_CHECKING
 
 from moonlet.chat.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from moonlet.cache import DiskTier
 
 
 class ReplayMemory:
@@ -22,11 +26,12 @@ class ReplayMemory:
     The whole prompt is the key: what is replayed in one conversation comes from one that began with the same ids.
     """
 
-    def __init__(self, tokenizer: Tokenizer, max_tokens: int) -> None:
-        """max_tokens: of all replies kept together; 8 bytes each."""
+    def __init__(self, tokenizer: Tokenizer, max_tokens: int, disk: DiskTier | None = None) -> None:
+        """max_tokens: of all replies kept together; 8 bytes each.  disk: keeps them beyond that and this run."""
         self._tokenizer = tokenizer
         self._special_ids = frozenset(tokenizer.special_ids.values())
         self._max_tokens = max_tokens
+        self._disk = disk
         self._num_tokens = 0
         self._replies: OrderedDict[bytes, tuple[int, ...]] = OrderedDict()
         self._lock = threading.Lock()
@@ -39,11 +44,9 @@ class ReplayMemory:
         if not emitted or len(emitted) > self._max_tokens:
             return
         key = blake2b(_bytes(prompt_ids), digest_size=16).digest()
-        with self._lock:
-            self._num_tokens += len(emitted) - len(self._replies.pop(key, ()))
-            self._replies[key] = emitted
-            while self._num_tokens > self._max_tokens:
-                self._num_tokens -= len(self._replies.popitem(last=False)[1])
+        self._keep(key, emitted)
+        if self._disk is not None:
+            self._disk.save_reply(key, emitted)
 
     def encode(self, pieces: Sequence[str | int]) -> list[int]:
         """The ids of a prompt given as `Tokenizer.encode_pieces` takes it, with remembered replies as they were."""
@@ -64,11 +67,22 @@ class ReplayMemory:
                 index += num_covered
         return ids
 
+    def _keep(self, key: bytes, emitted: tuple[int, ...]) -> None:
+        with self._lock:
+            self._num_tokens += len(emitted) - len(self._replies.pop(key, ()))
+            self._replies[key] = emitted
+            while self._num_tokens > self._max_tokens:
+                self._num_tokens -= len(self._replies.popitem(last=False)[1])
+
     def _find(self, key: bytes) -> tuple[int, ...] | None:
         with self._lock:
             if key in self._replies:
                 self._replies.move_to_end(key)
-            return self._replies.get(key)
+                return self._replies[key]
+        found = self._disk.load_reply(key, self._max_tokens) if self._disk is not None else None
+        if found is not None:
+            self._keep(key, found)
+        return found
 
     def _num_covered(self, emitted: Sequence[int], pieces: Sequence[str | int], index: int) -> int:
         """How many pieces from `index` on are what `emitted` spells; 0 if it spells anything else."""

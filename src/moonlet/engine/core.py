@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from moonlet.cache import DiskTier
 from moonlet.engine.batch import Chunk
 from moonlet.engine.page_pool import PagePool
 from moonlet.engine.prefill_pace import PrefillPace
@@ -20,10 +21,13 @@ from moonlet.engine.stats import EngineStats, RequestCounts
 class EngineCore:
     """Model, pages and requests. All methods but `stats` are for the thread that owns it."""
 
-    def __init__(self, runner: Runner, *, chunk_size: int, max_running: int) -> None:
-        """chunk_size: prompt tokens of a step at most.  max_running: requests that take part in steps."""
+    def __init__(self, runner: Runner, *, chunk_size: int, max_running: int, disk: DiskTier | None = None) -> None:
+        """chunk_size: prompt tokens of a step at most.  max_running: requests that take part in steps.
+
+        disk: keeps pages beyond the memory and this run.
+        """
         self._runner = runner
-        self.pool = PagePool(runner.cache)
+        self.pool = PagePool(runner.cache, disk)
         self._pace = PrefillPace(chunk_size)
         self._scheduler = Scheduler(self.pool, self._pace, max_running)
         self._counts = RequestCounts()
@@ -50,6 +54,7 @@ class EngineCore:
             total_pages=self.pool.allocator.num_pages,
             num_preempted=self._scheduler.num_preempted,
             counts=replace(self._counts),
+            disk=None if self.pool.disk is None else self.pool.disk.stats(),
         )
 
     def submit(self, request: Request) -> None:
@@ -68,20 +73,20 @@ class EngineCore:
             request.deliver(Ended())
 
     def forget(self) -> None:
-        """Give up all kept prefixes."""
+        """Give up all kept prefixes in memory."""
         self.pool.forget()
 
-    def step(self) -> bool:
-        """Take one step. Returns whether there was anything to do.
+    def step(self) -> None:
+        """Take one step: a forward pass, unless all wait for pages from the disk.
 
         A failed forward pass ends the requests in it: which of them caused it cannot be told.
         """
         plan = self._scheduler.plan()
         if not plan.shares:
-            return False
+            return
         plan, chunks = self._read_media(plan)
         if not chunks:
-            return True
+            return
         choosing = [request for (request, _), chunk in zip(plan.shares, chunks, strict=True) if chunk.ends_sequence]
         started = time.perf_counter()
         try:
@@ -89,12 +94,11 @@ class EngineCore:
         except Exception as error:
             for request, _ in plan.shares:
                 self._fail(request, error)
-            return True
+            return
         self._advance(plan)
         for request, row in zip(choosing, logits, strict=True):
             self._choose(request, row.numpy())
         self._pace.record(plan.num_decoding, plan.num_prompt_tokens, time.perf_counter() - started)
-        return True
 
     def _read_media(self, plan: Plan) -> tuple[Plan, list[Chunk]]:
         """Encode what the plan's tokens show. A damaged video ends its own request, which leaves the plan."""

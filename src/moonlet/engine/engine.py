@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from moonlet.cache import DiskTier
 from moonlet.chat.messages import ImagePart, Message, VideoPart, parse_messages
 from moonlet.chat.replay import ReplayMemory
 from moonlet.chat.template import ChatTemplate
@@ -72,6 +73,7 @@ class Engine:
         is_greedy_by_default: bool = False,
         media_config: MediaProcessorConfig | None = None,
         tool_rendering: ToolRendering = "typed",
+        disk: DiskTier | None = None,
     ) -> None:
         """context_length: tokens of prompt and reply together.  chunk_size: prompt tokens a forward pass.
 
@@ -83,9 +85,11 @@ class Engine:
         is_greedy_by_default: the model asks for temperature 0 where the caller names none.
         media_config: how images and video are cut up; as published for K2.5 if None.
         tool_rendering: how tools without a TypeScript form are shown to `stream_turn`.
+        disk: keeps pages and replies for the next run; closed with the engine.
         """
         self.tokenizer = tokenizer
-        self._replay = ReplayMemory(tokenizer, REPLAY_TOKENS)
+        self._disk = disk
+        self._replay = ReplayMemory(tokenizer, REPLAY_TOKENS, disk)
         self._is_greedy_by_default = is_greedy_by_default
         # A head padded beyond the vocabulary has ids without bytes; they are never sampled.
         self._vocab_size = min(model.vocab_size, tokenizer.vocab_size)
@@ -98,7 +102,7 @@ class Engine:
         self._runner = Runner(
             model, context_length=context_length, cache_tokens=cache_tokens, feature_bytes=feature_bytes
         )
-        core = EngineCore(self._runner, chunk_size=chunk_size, max_running=max_running)
+        core = EngineCore(self._runner, chunk_size=chunk_size, max_running=max_running, disk=disk)
         self._worker = Worker(core, max_running=max_running, max_queue=max_queue)
 
     @property
@@ -211,7 +215,7 @@ class Engine:
         return self._open_completion(prompt, sampling, constraint, on_prefill, in_step=True)
 
     def forget(self) -> None:
-        """Give up the cache pages kept from earlier replies."""
+        """Give up the cache pages kept from earlier replies in memory; a folder on the disk keeps its own."""
         self._worker.call(self._worker.core.forget)
 
     def stats(self) -> EngineStats:
@@ -219,11 +223,14 @@ class Engine:
         return self._worker.core.stats()
 
     def close(self) -> None:
-        """End every open reply with EngineClosedError after the forward pass in hand, and the engine's thread.
+        """End every open reply with EngineClosedError after the forward pass in hand, and the engine's thread; what is
+        to be kept on the disk is written.
 
         An engine that nobody refers to any more, not even an open reply, ends its thread by itself.
         """
         self._worker.close()
+        if self._disk is not None:
+            self._disk.close()
 
     def _turn(
         self,

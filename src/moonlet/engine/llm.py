@@ -9,11 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from moonlet.cache import DiskTier, KvFolder
 from moonlet.checkpoint.hub import resolve_model
 from moonlet.config import EngineOptions
 from moonlet.engine.dialect import ToolRendering
 from moonlet.engine.engine import Engine
-from moonlet.media.config import load_media_config
 
 if TYPE_CHECKING:
     from moonlet.engine.load import PlanReport
@@ -44,6 +44,8 @@ class LLM(Engine):
         from moonlet.engine.load import load_model
 
         options = options or EngineOptions()
+        # Before the weights are: a folder that cannot be used is told at once.
+        folder = None if options.kv_dir is None else KvFolder(Path(options.kv_dir), options.kv_dir_bytes)
         loaded = load_model(directory, options, progress=progress, on_plan=on_plan)
         self.config = loaded.config
         self.plan = loaded.plan
@@ -60,6 +62,7 @@ class LLM(Engine):
             max_queue=options.max_queue,
             stop_ids=frozenset(loaded.config.text.eos_token_ids),
             is_greedy_by_default=loaded.config.is_greedy_by_default,
-            media_config=load_media_config(directory),
+            media_config=loaded.media_config,
             tool_rendering=tool_rendering,
+            disk=None if folder is None else DiskTier(folder, loaded.fingerprint),
         )

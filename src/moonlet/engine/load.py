@@ -17,6 +17,7 @@ from moonlet.chat.tokenizer import Tokenizer
 from moonlet.checkpoint import Checkpoint
 from moonlet.checkpoint.gguf import GgufCheckpoint
 from moonlet.config import EngineOptions, ModelConfig
+from moonlet.engine.fingerprint import model_fingerprint
 from moonlet.engine.language_model import VisionEncoder
 from moonlet.engine.placement import Placer, Progress, is_routed_expert
 from moonlet.engine.source import open_source
@@ -34,6 +35,7 @@ from moonlet.experts import (
 )
 from moonlet.kernels import Runtime, block_formats
 from moonlet.kernels.ops import AttentionForm, CpuOps, Ops, TorchOps
+from moonlet.media.config import MediaProcessorConfig, load_media_config
 from moonlet.model import Decoder, ExpertBackend, ForwardBatch, bind_weights
 from moonlet.model.machine import available_memory_bytes
 from moonlet.model.memory import MemoryPlan, plan_memory
@@ -52,6 +54,8 @@ class LoadedModel:
     int8_loss: relative change of the weights that were made INT8 while loading, root mean square; 0 if none were.
     torch_threads: threads torch itself may use in a forward pass.
     vision: the tower that reads images and video; None for a checkpoint without one.
+    media_config: how images and video are cut up for it.
+    fingerprint: of everything that latents depend on beside the ids.
     """
 
     config: ModelConfig
@@ -65,6 +69,8 @@ class LoadedModel:
     torch_threads: int
     int8_loss: float
     vision: VisionEncoder | None
+    media_config: MediaProcessorConfig
+    fingerprint: bytes
 
     @property
     def vocab_size(self) -> int:
@@ -119,6 +125,7 @@ def load_model(
         weights = bind_weights(checkpoint.config, placer.source())
         experts = _experts(checkpoint, options, ops, device)
         vision = load_vision(source, vision_operations(ops), device)
+    media_config = load_media_config(directory)
     return LoadedModel(
         config=source.config,
         decoder=Decoder(checkpoint.config.text, weights, ops, experts),
@@ -129,6 +136,8 @@ def load_model(
         cache_dtype=torch.float32 if options.reference else torch.float16,
         device=device,
         vision=vision,
+        media_config=media_config,
+        fingerprint=model_fingerprint(source, options, media_config),
         int8_loss=placer.rounding_loss.relative,
         # The kernels bring their own threads. Torch's, used for little more than additions, would spin beside them and
         # take their cores: with both, a prefill was measured 4 to 6 times slower on 2 busy cores.

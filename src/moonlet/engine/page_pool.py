@@ -1,25 +1,40 @@
 """One pool of cache pages for all sequences: who holds which, what is kept, what is found again.
 
-    find_prefix -> (copy_tail) -> reserve, pass, commit, reserve, pass, commit ... -> release
+    find_prefix -> (load_prefix) -> (copy_tail) -> reserve, pass, commit, reserve, pass, commit ... -> release
 
 A page is free, or a sequence's own, or in the prefix tree. A full page goes into the tree as soon as it is computed, so
-that a request which begins alike finds it while the first one still runs. Reuse changes no bits on the CPU kernels: a
-latent is the same whichever chunk or step computed it.
+that a request which begins alike finds it while the first one still runs, and to the disk where there is a folder for
+that: from there it comes back when the tree has given it up, or the program was started anew. Reuse changes no bits on
+the CPU kernels: a latent is the same whichever chunk or step computed it.
 """
 
 from __future__ import annotations
 
-from moonlet.cache import PAGE_SIZE, LatentPages, PageAllocator, PrefixTree, pages_for
+import time
+
+from moonlet.cache import (
+    NO_PARENT,
+    PAGE_SIZE,
+    DiskTier,
+    LatentPages,
+    PageAllocator,
+    PageNode,
+    PrefixTree,
+    pages_for,
+)
 from moonlet.engine.sequence import Sequence
 
 
 class PagePool:
     """The pages of one `LatentPages`. Used by one thread."""
 
-    def __init__(self, latents: LatentPages) -> None:
+    def __init__(self, latents: LatentPages, disk: DiskTier | None = None) -> None:
+        """disk: keeps full pages beyond the memory and this run; nothing is kept if None."""
         self.latents = latents
+        self.disk = disk
         self.allocator = PageAllocator(latents.num_pages)
         self.tree = PrefixTree()
+        self.tree.root.key = NO_PARENT
 
     @property
     def num_available(self) -> int:
@@ -49,12 +64,33 @@ class PagePool:
             found = self.tree.child(sequence.node, sequence.page_ids(sequence.num_shared))
             if found is None:
                 return
-            assert found.page is not None
-            self.tree.use(found)
-            sequence.node = found
-            sequence.pages.append(found.page)
-            sequence.num_shared += 1
-            _count_found(sequence, PAGE_SIZE)
+            self._share(sequence, found)
+
+    def load_prefix(self, sequence: Sequence, deadline: float) -> bool:
+        """Share what the disk has where the tree ended, page after page. False: there is more, but it is late.
+
+        deadline: on the clock of time.perf_counter(); after it no page is begun but a first one.
+        """
+        assert sequence.node is not None
+        if self.disk is None or sequence.num_own_tokens or len(sequence.pages) > sequence.num_shared:
+            return True
+        is_late = False
+        while (sequence.num_shared + 1) * PAGE_SIZE < len(sequence.token_ids):
+            parent, ids = sequence.node, sequence.page_ids(sequence.num_shared)
+            key = self.disk.key(parent.key, ids)
+            if not self.disk.has(key) or not self.num_available:
+                return True
+            if is_late:
+                return False
+            (page,) = self._allocate(1)
+            if not self.disk.load(self.latents, page, key, parent.key, ids):
+                self.allocator.free([page])
+                return True
+            node = self.tree.insert(parent, ids, page)
+            node.key = key
+            self._share(sequence, node)
+            is_late = time.perf_counter() >= deadline
+        return True
 
     def copy_tail(self, sequence: Sequence) -> None:
         """Copy the rows of a page that begins like what `sequence` computes next: fewer than 64 tokens, found once."""
@@ -76,10 +112,7 @@ class PagePool:
         wanted = sequence.pages_wanted(num_tokens)
         if wanted > self.num_available:
             return False
-        missing = wanted - self.allocator.available
-        if missing > 0:
-            self.allocator.free(self.tree.evict(missing))
-        sequence.pages.extend(self.allocator.allocate(wanted))
+        sequence.pages.extend(self._allocate(wanted))
         return True
 
     def commit(self, sequence: Sequence) -> None:
@@ -89,12 +122,20 @@ class PagePool:
             page_idx = sequence.num_shared
             node = self.tree.insert(sequence.node, sequence.page_ids(page_idx), sequence.pages[page_idx])
             assert node.page is not None
+            if self.disk is not None and not node.key:
+                node.key = self.disk.key(sequence.node.key, node.ids)
+                self.disk.save(self.latents, node)
             self.tree.use(node)
             if node.page != sequence.pages[page_idx]:
                 self.allocator.free([sequence.pages[page_idx]])
                 sequence.pages[page_idx] = node.page
             sequence.node = node
             sequence.num_shared += 1
+
+    def save(self, sequence: Sequence) -> None:
+        """Have the disk keep all full pages of `sequence`, those that it has given up since included, as just used."""
+        if self.disk is not None and sequence.node is not None:
+            self.disk.save(self.latents, sequence.node)
 
     def release(self, sequence: Sequence, *, keep: bool = True) -> None:
         """Give up all pages of `sequence`, which then has nothing computed.
@@ -117,7 +158,7 @@ class PagePool:
         sequence.num_computed = sequence.num_shared = 0
 
     def forget(self) -> None:
-        """Give up all kept prefixes."""
+        """Give up all kept prefixes in memory."""
         self.allocator.free(self.tree.clear())
 
     def can_hold(self, sequence: Sequence) -> bool:
@@ -140,6 +181,22 @@ class PagePool:
         self.allocator.check()
         self.tree.check()
         assert self.tree.num_pages <= self.allocator.num_held
+
+    def _allocate(self, num_pages: int) -> list[int]:
+        """Pages, of which no more are wanted than are available."""
+        missing = num_pages - self.allocator.available
+        if missing > 0:
+            self.allocator.free(self.tree.evict(missing))
+        return self.allocator.allocate(num_pages)
+
+    def _share(self, sequence: Sequence, node: PageNode) -> None:
+        """Have `sequence` use `node`, the page after its last one."""
+        assert node.page is not None
+        self.tree.use(node)
+        sequence.node = node
+        sequence.pages.append(node.page)
+        sequence.num_shared += 1
+        _count_found(sequence, PAGE_SIZE)
 
 
 def _count_found(sequence: Sequence, num_tokens: int) -> None:

@@ -11,6 +11,8 @@ The rule, in the order of its parts:
    then the youngest, never one older than the one in need. What was computed stays in the prefix tree as long as there
    is room; the request goes back to its place in the queue and goes on from what is left, its tokens unchanged.
 5. Where two prompts are the same up to a page that one is reading now, the other waits for that page.
+6. A prompt whose next pages are on the disk takes those before it reads on, a few milliseconds of each step, so that
+   the replies beside it go on.
 """
 
 from __future__ import annotations
@@ -26,6 +28,9 @@ from moonlet.engine.prefill_pace import PrefillPace
 from moonlet.engine.request import Request
 
 _by_arrival = attrgetter("arrival")
+
+_LOAD_S = 0.01
+"""Time for pages from the disk in a step; one page is loaded even where that takes longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +76,16 @@ class Scheduler:
 
     def remove(self, request: Request, *, keep: bool = True) -> None:
         """Take a request out and give up its pages. keep: its latents may be found again; False after an error."""
+        self._pool.save(request.sequence)
         self._pool.release(request.sequence, keep=keep)
         (self.running if request in self.running else self.waiting).remove(request)
 
     def plan(self) -> Plan:
-        """The next step. Empty where nobody wants anything, or where pages are held up by writes to the disk."""
+        """The next step. Empty where nobody wants anything, or pages are still to be loaded from the disk."""
         self._admit()
         wanted = [request for request in self.running if request.is_wanted]
         decoding = [request for request in wanted if request.is_decoding]
-        reading = self._readers([request for request in wanted if not request.is_decoding])
+        reading = self._readers(self._loaded([request for request in wanted if not request.is_decoding]))
         budget = self._pace.budget(len(decoding))
         sizes = dict.fromkeys(decoding, 1) | _shared(budget, reading)
         shares: dict[Request, int] = {}
@@ -102,13 +108,22 @@ class Scheduler:
             if request.admitted_at is None:
                 request.admitted_at = time.perf_counter()
 
+    def _loaded(self, prompts: list[Request]) -> list[Request]:
+        """Those of `prompts` that share all there is of them, in memory and on the disk; the others do not read yet."""
+        deadline = time.perf_counter() + _LOAD_S
+        loaded = []
+        for request in prompts:
+            self._pool.find_prefix(request.sequence)
+            if self._pool.load_prefix(request.sequence, deadline):
+                loaded.append(request)
+        return loaded
+
     def _readers(self, prompts: list[Request]) -> list[Request]:
-        """Those of `prompts` that read in this step, with what the cache has of them found; oldest first."""
+        """Those of `prompts` that read in this step; oldest first."""
         readers: list[Request] = []
         being_read: set[tuple[int, tuple[int, ...]]] = set()
         for request in prompts:
             sequence = request.sequence
-            self._pool.find_prefix(sequence)
             page = (id(sequence.node), sequence.page_ids(sequence.num_shared))
             if page not in being_read or sequence.num_own_tokens:
                 being_read.add(page)

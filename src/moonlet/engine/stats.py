@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from moonlet.cache import DiskStats
 
 
 @dataclass(slots=True)
@@ -27,6 +31,7 @@ class EngineStats:
     num_running: requests that may hold pages.  num_waiting: requests in the queue, preempted ones included.
     used_pages, cached_pages: pages of 64 tokens that running requests hold, and that only kept prefixes hold.
     num_preempted: how often a request gave up its pages to an older one.
+    disk: of the folder that keeps pages; None where there is none.
     """
 
     num_running: int
@@ -36,3 +41,4 @@ class EngineStats:
     total_pages: int
     num_preempted: int
     counts: RequestCounts
+    disk: DiskStats | None

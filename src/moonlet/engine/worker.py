@@ -25,8 +25,6 @@ logger = logging.getLogger(__name__)
 Task = Callable[[], object]
 Inbox = SimpleQueue[Task | None]
 
-_HELD_UP_S = 0.002
-"""How long to wait where requests want tokens but their pages are held up by a write to the disk."""
 _MAX_RETRY_AFTER_S = 60
 
 
@@ -126,18 +124,12 @@ def _run(core: EngineCore, inbox: Inbox) -> None:
 
 
 def _serve(core: EngineCore, inbox: Inbox) -> None:
-    is_held_up = False
     while True:
         try:
-            if not core.has_work:
-                task = inbox.get()
-            elif is_held_up:
-                task = inbox.get(timeout=_HELD_UP_S)
-            else:
-                task = inbox.get_nowait()
+            task = inbox.get_nowait() if core.has_work else inbox.get()
         except Empty:
             try:
-                is_held_up = not core.step()
+                core.step()
             except Exception as error:  # a mistake of ours must not leave readers waiting for ever
                 logger.exception("the engine failed between two passes; all open requests end")
                 core.fail_all(error)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
+from pathlib import Path
 
 from moonlet import _kernels
 
 logger = logging.getLogger(__name__)
+
+
+def build_id() -> bytes:
+    """Differs between builds of the kernels: SHA-256 of the compiled extension."""
+    return hashlib.sha256(Path(_kernels.__file__).read_bytes()).digest()
 
 
 class Runtime:

@@ -79,3 +79,10 @@ class _EngineCollector(Collector):
             ("moonlet_preemptions", "Times a request gave its pages to an older one.", stats.num_preempted),
         ):
             yield CounterMetricFamily(name, help_text, value=value)
+        if stats.disk is not None:
+            yield GaugeMetricFamily("moonlet_disk_pages", "Cache pages in kv_dir.", value=stats.disk.num_pages)
+            yield GaugeMetricFamily("moonlet_disk_bytes", "Bytes of files in kv_dir.", value=stats.disk.num_bytes)
+            yield CounterMetricFamily("moonlet_disk_pages_loaded", "Pages read back.", value=stats.disk.num_loaded)
+            yield CounterMetricFamily(
+                "moonlet_disk_files_refused", "Damaged or foreign files met.", value=stats.disk.num_refused
+            )
