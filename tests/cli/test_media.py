@@ -102,7 +102,7 @@ def test_a_mistake_is_one_line_and_the_chat_goes_on(tmp_path):
     (tmp_path / "bad.png").write_text("no picture")
     screen, _ = session("/image /nowhere.png", f"/image {tmp_path}/bad.png", f"/video {PICTURES}/odd.png", "hi")
     assert "error: /nowhere.png: cannot be read" in screen
-    assert "error: bad.png: not an image" in screen
+    assert "error: bad.png: unsupported image format" in screen
     assert "Answer." in screen
 
 

@@ -16,18 +16,11 @@ from moonlet.engine.load import load_model
 from moonlet.errors import ContextLengthError, MediaError
 from moonlet.media.options import MediaOptions
 from moonlet.media.video.container import ContainerVideo
-from tests.fakes.engines import TINY, engine_of, hashing_model
-from tests.fakes.vision import FakeEncoder
+from tests.fakes.engines import TINY, engine_of, hashing_model, seeing_engine
 from tests.media.files import encoded, noise, video
 
 PICTURES = Path(__file__).parents[1] / "vectors" / "media" / "pixels"
 SHORT = SamplingParams(temperature=0, max_tokens=6, ignore_eos=True)
-
-
-def seeing_engine(context_length: int = 1024) -> Engine:
-    model = hashing_model()
-    model.vision = FakeEncoder()
-    return engine_of(model, context_length=context_length)
 
 
 def image(url: str | Path) -> dict:

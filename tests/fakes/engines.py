@@ -10,6 +10,7 @@ from moonlet.chat.template import ChatTemplate
 from moonlet.chat.tokenizer import Tokenizer
 from moonlet.engine import Engine
 from tests.fakes.scripted_model import Script, ScriptedModel, hashing_script, reciting_script
+from tests.fakes.vision import FakeEncoder
 
 TINY = Path(__file__).parents[1] / "vectors" / "tiny-k25"
 
@@ -37,3 +38,10 @@ def hashing_model() -> ScriptedModel:
 def reciting_model(*replies: str) -> ScriptedModel:
     """Says `replies`, one a turn, whatever it is asked."""
     return model_of(reciting_script(tiny_tokenizer(), replies))
+
+
+def seeing_engine(context_length: int = 1024) -> Engine:
+    """Different tokens for every context, and for every picture and frame in it."""
+    model = hashing_model()
+    model.vision = FakeEncoder()
+    return engine_of(model, context_length=context_length)

@@ -39,6 +39,8 @@ def running(context: Context) -> Iterator[str]:
     """Serves while the block runs; gives the base URL, without a slash at its end."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
+    # From here on connections wait, however late the thread gets to them.
+    listener.listen()
     config = uvicorn.Config(build_app(context), log_config=None, access_log=False, lifespan="off")
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[method-assign]

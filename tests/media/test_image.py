@@ -109,14 +109,14 @@ JPEG = encoded(noise(300, 300), "JPEG")
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
-        (b"hello world", "not an image, expected one of PNG"),
-        (PNG[: len(PNG) // 2], "damaged or cut short"),
+        (b"hello world", "unsupported image format, or not an image; expected one of PNG"),
+        (PNG[: len(PNG) // 2], "failed to decode image, it is damaged or cut short"),
         (PNG[:20], "damaged or cut short"),
         (JPEG[: len(JPEG) // 2], "damaged or cut short"),
         (JPEG[:300], "damaged or cut short"),
-        (b"\0\0\0\x18ftypheic" + bytes(50), "a HEIC image, which is not read; convert it first: heif-convert"),
+        (b"\0\0\0\x18ftypheic" + bytes(50), "unsupported image format, HEIC; convert it first: heif-convert"),
         (b"\0\0\0\x18ftypisom" + bytes(50), "a video, expected an image; give it as a video"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "unsupported image format"),
         (encoded(Image.new("F", (9, 9)), "TIFF"), "floating-point numbers, expected 8 or 16 bits"),
         (encoded(Image.fromarray(np.full((9, 9), 70_000, np.int32)), "TIFF"), "values from 70000 to 70000"),
         (encoded(Image.new("1", (20_000, 20_000))), "more pixels than the 89,478,485 allowed"),

@@ -1,4 +1,7 @@
-"""The official Python clients against the server: the examples of the model card, streamed and not, on K25-nano."""
+"""The official Python clients and LiteLLM: the examples of the model card, streamed and not, on K25-nano where it can.
+
+The examples with an image and a video are in test_client_media.py.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ import pytest
 from moonlet.engine import LLM
 from tests.fakes.engines import engine_of, reciting_model
 from tests.fakes.http_server import context_of, running
-from tests.server.replies import CALL, FIND
+from tests.server.chat_clients import CLIENTS, STREAMED, hear
+from tests.server.replies import CALL, FIND, Q
 
 openai = pytest.importorskip("openai", reason="the openai client is not installed")
 anthropic = pytest.importorskip("anthropic", reason="the anthropic client is not installed")
@@ -29,28 +33,21 @@ def scripted() -> Iterator[str]:
         yield url
 
 
-def test_openai_thinking_and_instant_get_the_right_answer(nano):
-    client = openai.OpenAI(base_url=nano + "/v1", api_key="x")
-    for extra in ({}, {"thinking": {"type": "disabled"}}):
-        reply = client.chat.completions.create(
-            model="kimi-k2.5", messages=QUESTION, temperature=0, extra_body=extra
-        ).choices[0]
-        assert "9.9" in reply.message.content
-        assert bool(getattr(reply.message, "reasoning_content", None)) == (not extra)
-
-
-def test_openai_streams_the_same_answer(nano):
-    client = openai.OpenAI(base_url=nano + "/v1", api_key="x")
-    whole = client.chat.completions.create(model="k", messages=QUESTION, temperature=0)
-    stream = client.chat.completions.create(
-        model="k", messages=QUESTION, temperature=0, stream=True, stream_options={"include_usage": True}
-    )
-    text, usage = "", None
-    for chunk in stream:
-        text += "".join(choice.delta.content or "" for choice in chunk.choices)
-        usage = chunk.usage or usage
-    assert text == whole.choices[0].message.content
-    assert usage.completion_tokens == whole.usage.completion_tokens
+@STREAMED
+@CLIENTS
+def test_thinking_and_instant_get_the_right_answer(nano, client, stream):
+    create = client(nano)
+    modes = ({}, {"thinking": {"type": "disabled"}}, {"chat_template_kwargs": {"thinking": False}})
+    heard = [hear(create, QUESTION, stream=stream, temperature=0, max_tokens=4096, extra_body=mode) for mode in modes]
+    for reply in heard:
+        assert "9.9" in reply.content
+        assert reply.finish_reason == "stop"
+    assert heard[0].reasoning
+    assert not heard[1].reasoning
+    assert (heard[1].content, heard[1].reasoning) == (heard[2].content, heard[2].reasoning)
+    other = hear(create, QUESTION, stream=not stream, temperature=0, max_tokens=4096)
+    assert (heard[0].reasoning, heard[0].content) == (other.reasoning, other.content)
+    assert heard[0].usage.completion_tokens == other.usage.completion_tokens
 
 
 def test_openai_responses_whole_and_streamed(nano):
@@ -64,22 +61,28 @@ def test_openai_responses_whole_and_streamed(nano):
         assert stream.get_final_response().output_text == whole.output_text
 
 
-def test_openai_tool_loop(scripted):
-    client = openai.OpenAI(base_url=scripted + "/v1", api_key="x")
+@STREAMED
+@CLIENTS
+def test_tool_loop(scripted, client, stream):
+    create = client(scripted)
     messages = [{"role": "user", "content": "hi"}]
-    first = client.chat.completions.create(model="k", messages=messages, tools=[FIND]).choices[0]
+    first = hear(create, messages, stream=stream, tools=[FIND])
     assert first.finish_reason == "tool_calls"
-    call = first.message.tool_calls[0]
-    messages += [first.message, {"role": "tool", "tool_call_id": call.id, "content": "here"}]
-    second = client.chat.completions.create(model="k", messages=messages, tools=[FIND])
-    assert second.choices[0].message.content == "It is there."
-    assert second.usage.prompt_tokens_details.cached_tokens > 0
+    assert first.calls == [["functions.find:0", "find", Q]]
+    messages += [first.to_message(), {"role": "tool", "tool_call_id": first.calls[0][0], "content": "here"}]
+    second = hear(create, messages, stream=stream, tools=[FIND])
+    assert (second.reasoning, second.content) == ("Found.", "It is there.")
+    assert second.usage.prompt_tokens_details.cached_tokens >= first.usage.prompt_tokens
 
 
-def test_openai_errors_are_the_clients_own_kinds(scripted):
-    client = openai.OpenAI(base_url=scripted + "/v1", api_key="x", max_retries=0)
+@CLIENTS
+def test_errors_are_the_clients_own_kinds(scripted, client):
     with pytest.raises(openai.BadRequestError, match="temperature"):
-        client.chat.completions.create(model="k", messages=QUESTION, temperature=9)
+        client(scripted)(messages=QUESTION, temperature=9)
+
+
+def test_openai_lists_the_model(scripted):
+    client = openai.OpenAI(base_url=scripted + "/v1", api_key="x")
     assert client.models.list().data[0].id == "K25-nano"
 
 

@@ -22,9 +22,6 @@ from moonlet.media.sniff import HEADER_BYTES, family_of
 from moonlet.media.source import MediaSource
 from moonlet.model.vision import VisionItem
 
-# Formats of pictures alone: Pillow would also run an interpreter (EPS) or follow what a file points to.
-FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "AVIF")
-
 
 @dataclass(frozen=True, slots=True)
 class PreparedImage:
@@ -86,9 +83,10 @@ def opened(name: str, file: BinaryIO, limits: MediaLimits) -> Iterator[Image.Ima
         with warnings.catch_warnings():
             # Pillow warns of a large picture before its size can be asked for; ours is the limit that counts.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            picture = Image.open(file, formats=FORMATS)
+            picture = Image.open(file, formats=limits.image_formats)
     except UnidentifiedImageError:
-        raise MediaError(f"{name}: not an image, expected one of {', '.join(FORMATS)}") from None
+        expected = ", ".join(limits.image_formats)
+        raise MediaError(f"{name}: unsupported image format, or not an image; expected one of {expected}") from None
     except Image.DecompressionBombError:
         raise MediaError(f"{name}: more pixels than the {limits.max_image_pixels:,} allowed; make it smaller") from None
     except Exception as cause:  # decoders of foreign bytes raise whatever they meet
@@ -135,16 +133,14 @@ def content_hash(pixels: Pixels) -> str:
 def _check_family(name: str, header: bytes) -> None:
     match family_of(header):
         case "heic":
-            raise MediaError(
-                f"{name}: a HEIC image, which is not read; convert it first: heif-convert {name} photo.jpg"
-            )
+            raise MediaError(f"{name}: unsupported image format, HEIC; convert it first: heif-convert {name} photo.jpg")
         case "avif" if not features.check("avif"):
-            raise MediaError(f"{name}: an AVIF image, which this build of Pillow does not read; convert it to PNG")
+            raise MediaError(f"{name}: unsupported image format, AVIF in this build of Pillow; convert it to PNG")
         case "video":
             raise MediaError(f"{name}: a video, expected an image; give it as a video (--video, /video, video_url)")
 
 
 def _damaged(name: str, cause: Exception) -> MediaError:
     return MediaError(
-        f"{name}: the image cannot be decoded, it is damaged or cut short ({' '.join(str(cause).split())[:80]})"
+        f"{name}: failed to decode image, it is damaged or cut short ({' '.join(str(cause).split())[:80]})"
     )

@@ -108,11 +108,13 @@ def _from_data_url(url: str, kind: MediaKind, max_bytes: int) -> MediaSource:
         else:
             data = unquote_to_bytes(payload)
     except (binascii.Error, ValueError):
-        raise MediaError(f"{kind}_url: the data: URL is not valid base64; it may be cut short") from None
+        raise MediaError(
+            f"{kind}_url: failed to decode {kind}: the data: URL is not valid base64; it may be cut short"
+        ) from None
     if not data:
         raise MediaError(f"{kind}_url: the data: URL is empty; expected {_a(kind)}")
     digest = hashlib.sha256(data).hexdigest()
-    return MediaSource(kind, f"data: URL of {len(data):,} bytes", data, f"{kind} {digest}")
+    return MediaSource(kind, f"{kind}_url", data, f"{kind} {digest}")
 
 
 def _a(kind: MediaKind) -> str:

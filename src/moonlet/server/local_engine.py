@@ -14,11 +14,16 @@ from moonlet.engine.params import SamplingParams
 from moonlet.engine.result import Completion, Reply
 from moonlet.engine.stats import EngineStats
 from moonlet.engine.turn import Turn
+from moonlet.media.limits import MediaLimits
 from moonlet.media.options import MediaOptions
 from moonlet.server.engine_face import ModelFacts
 
-# Parts hold data: URLs by now; a path in one would let a client read this machine's disk.
-_MEDIA = MediaOptions(allow_files=False)
+# Parts hold data: URLs by now; a path in one would let a client read this machine's disk. The formats are those of the
+# published API: decoders of rarer ones meet strangers' bytes too seldom to be trusted with them.
+_MEDIA = MediaOptions(
+    allow_files=False,
+    limits=MediaLimits(max_image_pixels=64_000_000, image_formats=("PNG", "JPEG", "GIF", "WEBP")),
+)
 
 
 class LocalEngine:

@@ -12,11 +12,12 @@ from dataclasses import replace
 from moonlet.chat.messages import ImagePart, Message, Part, TextPart, VideoPart
 from moonlet.errors import PromptError
 from moonlet.server.context import Context
+from moonlet.server.errors import INVALID, ApiError
 from moonlet.server.remote_media import fetch_media
 
 
 async def resolve_media(messages: Sequence[Message], context: Context) -> tuple[Message, ...]:
-    """The conversation with every media part as a `data:` URL. Raises PromptError for what is not allowed."""
+    """The conversation with every media part as a `data:` URL. Raises PromptError or ApiError for what may not be."""
     resolved: list[Message] = []
     for message in messages:
         if message.media:
@@ -42,12 +43,17 @@ async def _resolved(part: Part, context: Context) -> Part:
             return _embedded(part, stored.content)
         case "http" | "https":
             if not context.options.allow_remote_media:
-                raise PromptError(f"unsupported {kind} url: remote URLs are disabled")
+                raise _unsupported(kind, "remote URLs are disabled")
             return _embedded(part, await fetch_media(part.url.strip(), kind))
         case _:
-            raise PromptError(f"unsupported {kind} url: expected a data: URL")
+            raise _unsupported(kind, "expected a data: URL")
 
 
 def _embedded(part: ImagePart | VideoPart, content: bytes) -> Part:
     kind = "image" if isinstance(part, ImagePart) else "video"
     return type(part)(f"data:{kind}/unknown;base64," + base64.b64encode(content).decode("ascii"))
+
+
+def _unsupported(kind: str, reason: str) -> ApiError:
+    # Clients know these words: they leave the image out and ask again.
+    return ApiError(INVALID, f"unsupported {kind} url: {reason}", param=f"{kind}_url")
