@@ -20,6 +20,7 @@
 
 #include <cstddef>
 
+#include "common/ahead.h"
 #include "common/isa.h"
 #include "formats/format_table.h"
 
@@ -50,6 +51,7 @@ struct BlockTask {
     float* y;
     int64_t y_stride;
     std::byte* scratch;  // block_scratch_bytes(num_inputs), 64-byte aligned
+    MemoryRange ahead;   // read after this task
 };
 
 constexpr int64_t kBlockTileRows = 32;

@@ -116,9 +116,9 @@ static inline void pair_product(Rows<const bf16> a, Rows<const bf16> b, int64_t 
                                 int64_t columns, Rows<float> y) {
     for (int64_t c = 0; c < columns; c += kPairVectors * kLanes) {
         const int64_t left = (columns - c) / kLanes;
-        with_count<kPairVectors>(left < kPairVectors ? left : kPairVectors, [&](auto vectors) {
-            pair_tile<R, decltype(vectors)::value>(a, Rows<const bf16>{b.data + 2 * c, b.stride}, num_pairs, scale,
-                                                   Rows<float>{y.data + c, y.stride});
+        with_count<kPairVectors>(left < kPairVectors ? left : kPairVectors, [&]<int vectors>() {
+            pair_tile<R, vectors>(a, Rows<const bf16>{b.data + 2 * c, b.stride}, num_pairs, scale,
+                                  Rows<float>{y.data + c, y.stride});
         });
     }
 }

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "common/ahead.h"
+
 namespace moonlet {
 
 template <class Record>
@@ -30,10 +32,17 @@ struct Batch {
     int64_t num_tokens;
     float* y;
     int64_t y_stride;
+    MemoryRange ahead = {};  // weights that the thread multiplies by next
 };
 
 // Tokens that one product takes at a time: enough for a tile's expansion to cost a few per cent, few enough for their
 // records to stay near. A multiple of the six tokens of a tile's inner loop.
 constexpr int64_t kTokenBatch = 192;
+
+// No product of so few tokens expands a tile of weights: it multiplies them as it reads them.
+constexpr int64_t kFewTokens = 4;
+
+// Items of 32 rows that a thread takes at a time where tokens are many: all but the last know what comes next.
+constexpr int64_t kManyTokensGrain = 4;
 
 }  // namespace moonlet

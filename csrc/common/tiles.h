@@ -7,9 +7,9 @@
 // hide the latency of two FMA units. AVX2 has 16 registers of 8 floats, two to a Lanes; 6 accumulators take 12.
 
 #include <cstddef>
-#include <type_traits>
 
 #include "common/lanes.h"
+#include "common/with_count.h"
 
 namespace moonlet::MOONLET_LEVEL {
 
@@ -97,15 +97,6 @@ static void dot_rows_of(Rows<const W> w, int64_t num_rows, Rows<const float> x, 
     for (; r < num_rows; ++r) dot_tile<1, T>(w.from(r), x, size, Rows<float>{y.data + r, y.stride});
 }
 
-// Calls body.template operator()<count>() with the run-time count in [1, Max] as a constant.
-template <int Max, class Body>
-static inline void with_count(int64_t count, const Body& body) {
-    if constexpr (Max > 1) {
-        if (count < Max) return with_count<Max - 1>(count, body);
-    }
-    body(std::integral_constant<int, Max>{});
-}
-
 // y[t][r] = sum over k of w[r][k] * x[t][k]: any number of rows and tokens. Rows in the inner loop: the tokens' part of
 // x stays in cache while the rows pass by. Callers keep num_rows so small that the rows stay in cache for the next
 // tokens.
@@ -114,8 +105,8 @@ static void dot(Rows<const W> w, int64_t num_rows, Rows<const float> x, int64_t 
                 Rows<float> y) {
     for (int64_t t = 0; t < num_tokens; t += kDotTokens) {
         const int64_t count = num_tokens - t < kDotTokens ? num_tokens - t : kDotTokens;
-        with_count<kDotTokens>(
-            count, [&](auto tokens) { dot_rows_of<decltype(tokens)::value>(w, num_rows, x.from(t), size, y.from(t)); });
+        with_count<kDotTokens>(count,
+                               [&]<int tokens>() { dot_rows_of<tokens>(w, num_rows, x.from(t), size, y.from(t)); });
     }
 }
 
@@ -206,9 +197,8 @@ static inline void axpy(Rows<const float> p, int64_t num_rows, int64_t size, Row
     if (num_rows == 1) return axpy_row(p.data, size, m, out.data, scale, columns);
     for (int64_t r = 0; r < num_rows; r += kAxpyRows) {
         const int64_t count = num_rows - r < kAxpyRows ? num_rows - r : kAxpyRows;
-        with_count<kAxpyRows>(count, [&](auto rows) {
-            axpy_rows_of<decltype(rows)::value>(p.from(r), size, m, out.from(r), scale == nullptr ? nullptr : scale + r,
-                                                columns);
+        with_count<kAxpyRows>(count, [&]<int rows>() {
+            axpy_rows_of<rows>(p.from(r), size, m, out.from(r), scale == nullptr ? nullptr : scale + r, columns);
         });
     }
 }

@@ -112,7 +112,12 @@ class BlockWeights {
                                            .num_tokens = batch.num_tokens,
                                            .y = batch.y,
                                            .y_stride = batch.y_stride,
-                                           .scratch = scratch});
+                                           .scratch = scratch,
+                                           .ahead = batch.ahead});
+    }
+
+    MemoryRange rows(const Place& place, int64_t num_rows) const {
+        return {rows_from(place), num_rows * stack(place).row_bytes};
     }
 
   private:

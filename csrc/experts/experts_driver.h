@@ -14,6 +14,7 @@
 //     quantize(x, record)                           one row of D
 //     silu_mul(gate, up, g, record)                 32 values, group g of F, into a record whose padding is zero
 //     dot(place, num_rows, batch, scratch)          rows from `place` on times a batch
+//     rows(place, num_rows)                         where their weights lie
 
 #include <algorithm>
 #include <cstring>
@@ -84,11 +85,17 @@ class ExpertsPass {
         const auto num_experts = static_cast<int64_t>(routing_.experts.size());
         const int64_t step = rows_per_item(num_rows * num_experts);
         const int64_t items_each = (num_rows + step - 1) / step;
-        runtime_.parallel_for(items_each * num_experts, 1, [&](int64_t begin, int64_t end, int worker_idx) {
+        const auto gate_of = [&](int64_t item) {
+            const ExpertTokens& expert = routing_.experts[static_cast<size_t>(item / items_each)];
+            return Place{Matrix::gate, expert.expert_idx, item % items_each * step};
+        };
+        const int64_t grain = step == kMinRows ? kManyTokensGrain : 1;
+        runtime_.parallel_for(items_each * num_experts, grain, [&](int64_t begin, int64_t end, int worker_idx) {
             for (int64_t item = begin; item < end; ++item) {
-                const int64_t row = item % items_each * step;
-                gate_up_item(routing_.experts[static_cast<size_t>(item / items_each)], row,
-                             std::min(step, num_rows - row), runtime_.scratch<std::byte>(worker_idx));
+                const Place gate = gate_of(item);
+                const MemoryRange ahead = item + 1 < end ? weights_.rows(gate_of(item + 1), kMinRows) : MemoryRange{};
+                gate_up_item(routing_.experts[static_cast<size_t>(item / items_each)], gate,
+                             std::min(step, num_rows - gate.row), ahead, runtime_.scratch<std::byte>(worker_idx));
             }
         });
     }
@@ -112,7 +119,6 @@ class ExpertsPass {
     static constexpr int64_t kMinRows = kGroup;
     static constexpr int64_t kMaxRows = 256;
     static constexpr int64_t kItemsPerThread = 16;  // at least, so that threads end together
-    static constexpr int64_t kFewTokens = 4;
     static constexpr int64_t kResultBytes = kTokenBatch * kMinRows * static_cast<int64_t>(sizeof(float));
     static_assert(kFewTokens * kMaxRows <= kTokenBatch * kMinRows);
 
@@ -124,20 +130,23 @@ class ExpertsPass {
         return std::clamp(rows / kGroup * kGroup, kMinRows, kMaxRows);
     }
 
-    // Rows `row` to `row + num_rows` of gate and up, and so whole groups of every h record of the expert.
-    void gate_up_item(const ExpertTokens& expert, int64_t row, int64_t num_rows, std::byte* scratch) {
+    // `num_rows` rows of gate and up, and so whole groups of every h record of the expert.
+    void gate_up_item(const ExpertTokens& expert, const Place& gate_rows, int64_t num_rows, const MemoryRange& ahead,
+                      std::byte* scratch) {
         auto* gate = reinterpret_cast<float*>(scratch);
         auto* up = reinterpret_cast<float*>(scratch + kResultBytes);
-        const Place gate_rows{Matrix::gate, expert.expert_idx, row}, up_rows{Matrix::up, expert.expert_idx, row};
+        const Place up_rows{Matrix::up, expert.expert_idx, gate_rows.row};
         for (int64_t slot = expert.begin; slot < expert.end; slot += kTokenBatch) {
             const int64_t count = std::min(kTokenBatch, expert.end - slot);
-            Batch<Record> batch{slot_x_.data() + slot, count, gate, num_rows};
+            Batch<Record> batch{slot_x_.data() + slot, count, gate, num_rows, weights_.rows(up_rows, num_rows)};
             weights_.dot(gate_rows, num_rows, batch, scratch + 2 * kResultBytes);
             batch.y = up;
+            batch.ahead = ahead;
             weights_.dot(up_rows, num_rows, batch, scratch + 2 * kResultBytes);
             for (int64_t i = 0; i < count; ++i) {
                 for (int64_t r = 0; r < num_rows; r += kGroup) {
-                    weights_.silu_mul(gate + i * num_rows + r, up + i * num_rows + r, (row + r) / kGroup, h_[slot + i]);
+                    weights_.silu_mul(gate + i * num_rows + r, up + i * num_rows + r, (gate_rows.row + r) / kGroup,
+                                      h_[slot + i]);
                 }
             }
         }
@@ -150,11 +159,16 @@ class ExpertsPass {
         const auto add_scaled = int8_group_ops(runtime_.isa())->add_scaled;
         auto* y = reinterpret_cast<float*>(scratch);
         for (int64_t t = 0; t < num_tokens_; ++t) std::memset(out + t * D + row, 0, row_bytes);
-        for (const ExpertTokens& expert : routing_.experts) {
+        for (size_t e = 0; e < routing_.experts.size(); ++e) {
+            const ExpertTokens& expert = routing_.experts[e];
+            const bool is_last = e + 1 == routing_.experts.size();
+            const MemoryRange ahead =
+                is_last ? MemoryRange{}
+                        : weights_.rows({Matrix::down, routing_.experts[e + 1].expert_idx, row}, num_rows);
             for (int64_t slot = expert.begin; slot < expert.end; slot += kTokenBatch) {
                 const int64_t count = std::min(kTokenBatch, expert.end - slot);
-                weights_.dot({Matrix::down, expert.expert_idx, row}, num_rows, {h_.from(slot), count, y, num_rows},
-                             scratch + 2 * kResultBytes);
+                weights_.dot({Matrix::down, expert.expert_idx, row}, num_rows,
+                             {h_.from(slot), count, y, num_rows, ahead}, scratch + 2 * kResultBytes);
                 for (int64_t i = 0; i < count; ++i) {
                     const Slot& target = routing_.slots[static_cast<size_t>(slot + i)];
                     add_scaled(y + i * num_rows, target.weight, num_rows, out + target.token_idx * D + row);

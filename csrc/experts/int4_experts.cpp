@@ -113,7 +113,12 @@ class Int4Weights {
               .num_tokens = batch.num_tokens,
               .y = batch.y,
               .y_stride = batch.y_stride,
-              .scratch = scratch});
+              .scratch = scratch,
+              .ahead = batch.ahead});
+    }
+
+    MemoryRange rows(const Place& place, int64_t num_rows) const {
+        return {rows_from(place).codes, num_rows * num_inputs(place.matrix) / 2};
     }
 
   private:

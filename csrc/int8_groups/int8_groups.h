@@ -34,6 +34,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "common/ahead.h"
 #include "common/bf16.h"
 #include "common/isa.h"
 
@@ -85,10 +86,11 @@ struct DotTask {
     float* y;
     int64_t y_stride;
     std::byte* scratch;  // dot_scratch_bytes(num_inputs), 64-byte aligned
+    MemoryRange ahead;   // read after this task
 };
 
 static inline int64_t dot_scratch_bytes(int64_t num_inputs) {
-    return 32 * padded_size(num_inputs) + 128 * padded_groups(num_inputs);  // a tile of 32 rows and its scales
+    return padded_groups(num_inputs) * 32 * (kGroup + 4);  // a tile of 32 rows and its scales
 }
 
 // Everything that depends on the instruction set. Tasks read their inputs and write only y and scratch.

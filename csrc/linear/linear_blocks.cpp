@@ -43,7 +43,12 @@ class BlockRows {
               .num_tokens = batch.num_tokens,
               .y = batch.y,
               .y_stride = batch.y_stride,
-              .scratch = scratch});
+              .scratch = scratch,
+              .ahead = batch.ahead});
+    }
+
+    MemoryRange rows(int64_t row, int64_t num_rows) const {
+        return {blocks_ + row * row_bytes_, num_rows * row_bytes_};
     }
 
   private:

@@ -6,7 +6,8 @@
 //     using Record                                       what the activations of one token become
 //     record_bytes(), scratch_bytes()
 //     quantize(x, record)                                one row of K
-//     dot(row, num_rows, batch, scratch)            rows from `row` on times a batch
+//     dot(row, num_rows, batch, scratch)                 rows from `row` on times a batch
+//     rows(row, num_rows)                                where their weights lie
 
 #include <algorithm>
 
@@ -31,13 +32,17 @@ void forward_linear(Runtime& runtime, const Weights& weights, const float* x, in
     runtime.reserve_scratch(static_cast<size_t>(weights.scratch_bytes()));
     const int64_t num_row_items = (num_outputs + kRowsPerItem - 1) / kRowsPerItem;
     const int64_t num_batches = (num_tokens + kTokenBatch - 1) / kTokenBatch;
-    runtime.parallel_for(num_row_items * num_batches, 1, [&](int64_t begin, int64_t end, int worker_idx) {
+    const int64_t grain = num_tokens > kFewTokens ? kManyTokensGrain : 1;
+    runtime.parallel_for(num_row_items * num_batches, grain, [&](int64_t begin, int64_t end, int worker_idx) {
         for (int64_t item = begin; item < end; ++item) {
             const int64_t token = item / num_row_items * kTokenBatch;
             const int64_t row = item % num_row_items * kRowsPerItem;
+            const int64_t num_rows = std::min(kRowsPerItem, num_outputs - row);
+            const int64_t next_row = row + num_rows;
+            const int64_t num_next = item + 1 < end ? std::min(kRowsPerItem, num_outputs - next_row) : 0;
             const Batch<Record> batch{records.from(token), std::min(kTokenBatch, num_tokens - token),
-                                      out + token * num_outputs + row, num_outputs};
-            weights.dot(row, std::min(kRowsPerItem, num_outputs - row), batch, runtime.scratch<std::byte>(worker_idx));
+                                      out + token * num_outputs + row, num_outputs, weights.rows(next_row, num_next)};
+            weights.dot(row, num_rows, batch, runtime.scratch<std::byte>(worker_idx));
         }
     });
 }

@@ -27,8 +27,11 @@ class Int8Weights {
                        .num_tokens = batch.num_tokens,
                        .y = batch.y,
                        .y_stride = batch.y_stride,
-                       .scratch = scratch});
+                       .scratch = scratch,
+                       .ahead = batch.ahead});
     }
+
+    MemoryRange rows(int64_t row, int64_t num_rows) const { return {rows_from(row).codes, num_rows * num_inputs_}; }
 
   private:
     WeightRows rows_from(int64_t row) const {

@@ -81,9 +81,8 @@ void attend_patches(const PatchAttentionWork& work) {
         const int64_t count = work.num_keys - first < kKeys ? work.num_keys - first : kKeys;
         for (int64_t query = 0; query < work.num_queries; query += kPairRows) {
             const int64_t rows = work.num_queries - query;
-            with_count<kPairRows>(rows < kPairRows ? rows : kPairRows, [&](auto found) {
-                attend_tile<decltype(found)::value>(work, block, count, space, query);
-            });
+            with_count<kPairRows>(rows < kPairRows ? rows : kPairRows,
+                                  [&]<int found>() { attend_tile<found>(work, block, count, space, query); });
         }
         block.k += packed_k_size(work.width);
         block.v += packed_v_size(work.width);
