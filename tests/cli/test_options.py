@@ -8,8 +8,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from moonlet.cli.main import run
 from moonlet.cli.options import engine_options, options_of
-from moonlet.config import EngineOptions
+from moonlet.config import EngineOptions, ModelOptions
 from moonlet.config.options import check_options, option
 from moonlet.errors import OptionError
 
@@ -39,6 +40,16 @@ def test_help_holds_every_field_with_its_text_and_unit() -> None:
         assert f"--{item.name.replace('_', '-')}" in words
         assert item.metadata["help"].split(";")[0].split(":")[0] in words
     assert "[tokens]" in words
+
+
+@pytest.mark.parametrize("command", [["inspect"], ["bench", "run", "MODEL"]])
+def test_a_command_that_takes_no_requests_has_no_options_for_them(command, capsys):
+    beyond = {item.name for item in fields(EngineOptions)} - {item.name for item in fields(ModelOptions)}
+    assert {"kv_dir", "kv_dir_gib", "max_running", "max_queue"} == beyond
+    for name in beyond:
+        flag = f"--{name.replace('_', '-')}"
+        assert run([*command, flag, "1"]) == 2
+        assert f"No such option '{flag}'" in capsys.readouterr().err
 
 
 @dataclass(frozen=True, slots=True)

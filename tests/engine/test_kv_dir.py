@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from moonlet import LLM
-from moonlet.cache import PAGE_SIZE, DiskTier, KvFolder
+from moonlet.cache import PAGE_SIZE, DiskTier, KvFolder, disk
 from moonlet.chat.replay import ReplayMemory
 from moonlet.config import EngineOptions
 from moonlet.engine import AsyncEngine, Completion, Engine, SamplingParams, scheduler
@@ -26,7 +28,8 @@ from moonlet.errors import OptionError
 from tests.chat.test_replay import PROMPT as QUESTION
 from tests.chat.test_replay import odd_spelling
 from tests.engine.test_equality import PARAMS, assert_same, cold, llm, loaded
-from tests.fakes.engines import TINY, engine_of, hashing_model, tiny_tokenizer
+from tests.fakes.engines import TINY, engine_of, hashing_model, reciting_model, tiny_tokenizer
+from tests.server.replies import END_SECTION, SECTION, one_call
 
 FINGERPRINT = bytes(range(16))
 ROOMY = 1 << 30
@@ -114,6 +117,86 @@ def test_a_conversation_goes_on_after_a_restart(tmp_path):
     again.close()
     assert found.token_ids == warm.token_ids
     assert found.usage.cached_tokens > 0
+
+
+def test_calls_that_come_back_in_another_spelling_are_found_after_a_restart(tmp_path):
+    find = {"type": "function", "function": {"name": "find", "parameters": {"type": "object"}}}
+    arguments = json.dumps({"q": " ".join(["what"] * 100)})
+    messages = [{"role": "user", "content": "Find it."}]
+
+    def started() -> Engine:
+        said = f"</think>{SECTION}{one_call('find', 0, arguments)}{END_SECTION}"
+        model = reciting_model(said, "Found.</think>There.")
+        return engine_of(model, disk=DiskTier(KvFolder(tmp_path, ROOMY), FINGERPRINT))
+
+    first = started()
+    reply = first.chat(messages, tools=[find], sampling=SamplingParams(seed=1))
+    first.close()
+    assistant = reply.to_message()
+    called = assistant["tool_calls"][0]["function"]
+    assert called["arguments"] == arguments
+    called["arguments"] = arguments.replace(": ", ":")
+    result = {"role": "tool", "tool_call_id": reply.tool_calls[0].id, "content": "here"}
+    again = started()
+    found = again.chat([*messages, assistant, result], tools=[find], sampling=SamplingParams(seed=1))
+    again.close()
+    assert found.content == "There."
+    assert found.usage.cached_tokens == (reply.usage.total_tokens - 1) // PAGE_SIZE * PAGE_SIZE
+
+
+def test_pages_that_memory_gives_up_before_they_are_written_are_kept(tmp_path, expected):
+    """The thread that writes is held up while the pages of a small pool go from one prompt to the next."""
+    held = threading.Event()
+    with over(tmp_path, context_length=512, cache_tokens=512) as engine:
+        engine._disk._inbox.put(held.wait)
+        assert_same(engine.generate(PROMPT, PARAMS), expected)
+        engine.generate([*range(500)], PARAMS)
+        assert engine.stats().cached_pages <= 512 // PAGE_SIZE
+        assert not pages_of(tmp_path)
+        held.set()
+    with over(tmp_path) as again:
+        found = again.generate(PROMPT, PARAMS)
+    assert found.usage.cached_tokens == len(PROMPT) // PAGE_SIZE * PAGE_SIZE
+    assert_same(found, expected)
+
+
+def test_a_backlog_of_copies_has_an_end(tmp_path, expected, monkeypatch):
+    """Beyond it pages are written from where they stand, if they still stand there."""
+    monkeypatch.setattr(disk, "_BACKLOG_BYTES", 1)
+    with over(tmp_path) as engine:
+        engine.generate(PROMPT, PARAMS)
+    with over(tmp_path) as again:
+        found = again.generate(PROMPT, PARAMS)
+    assert found.usage.cached_tokens == len(PROMPT) // PAGE_SIZE * PAGE_SIZE
+    assert_same(found, expected)
+
+
+def test_what_is_found_in_memory_is_used_on_the_disk_too(tmp_path, expected):
+    others = [random.Random(number).choices(range(600), k=300) for number in (2, 3)]
+    with over(tmp_path) as measured:
+        measured.generate(PROMPT, PARAMS)
+    a_prompt = measured.stats().disk.num_bytes
+    with over(tmp_path, 2 * a_prompt) as engine:
+        engine.generate(others[0], PARAMS)
+        assert engine.generate(PROMPT, PARAMS).usage.cached_tokens > 0
+        assert engine.generate(PROMPT, PARAMS).usage.cached_tokens > 0, "from memory, after the other one"
+        num_loaded = engine.stats().disk.num_loaded
+        engine.generate(others[1], PARAMS)
+        assert engine.stats().disk.num_loaded == num_loaded
+    with over(tmp_path, 2 * a_prompt) as again:
+        assert_same(found := again.generate(PROMPT, PARAMS), expected)
+        assert found.usage.cached_tokens == len(PROMPT) // PAGE_SIZE * PAGE_SIZE
+        assert again.generate(others[0], PARAMS).usage.cached_tokens < len(PROMPT) // PAGE_SIZE * PAGE_SIZE
+
+
+def test_files_that_come_next_are_read_ahead(saved, expected, monkeypatch):
+    asked = []
+    monkeypatch.setattr(KvFolder, "read_ahead", lambda _, key: asked.append(key))
+    with over(saved) as again:
+        assert_same(again.generate(PROMPT, PARAMS), expected)
+    keys = {file.stem[:32] for file in pages_of(saved)}
+    assert len(asked) == len(set(asked)) == len(PROMPT) // PAGE_SIZE
+    assert {key.hex() for key in asked} <= keys
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "delete"])

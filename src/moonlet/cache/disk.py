@@ -1,7 +1,8 @@
-"""The disk tier: pages of the prefix tree and emitted replies, kept in a folder from one run to the next.
+"""The disk tier: pages of the prefix tree and what was emitted, kept in a folder from one run to the next.
 
 A key is made from the model's fingerprint and all ids up to the end of the page, so equal keys mean equal latents.
-Pages are written by a thread of their own, beside the engine's, which reads them back where the tree has none.
+Pages are written by a thread of their own, beside the engine's, which reads them back where the tree has none; what it
+will want next is brought into the kernel's memory by a few more.
 
 What the files hold: docs/kv-dir.md.
 """
@@ -14,12 +15,13 @@ import threading
 import weakref
 from array import array
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
 from queue import SimpleQueue
 
-from moonlet.cache.kv_folder import KEY_BYTES, NO_PARENT, KvFolder
+from moonlet.cache.kv_folder import KEY_BYTES, NO_PARENT, Kind, KvFolder
 from moonlet.cache.pages import PAGE_SIZE, LatentPages
 from moonlet.cache.prefix_tree import PageNode
 
@@ -31,6 +33,15 @@ begin at byte 640 of a page's file."""
 
 _CLOSE_S = 30.0
 """How long an engine that is closed waits for what is still to be written."""
+
+_BACKLOG_BYTES = 64 << 20
+"""Rows copied for the thread that writes them. Beyond that a page is read in its turn, if the tree still has it."""
+
+_NUM_READERS = 4
+"""Files asked for at a time: what a cold file costs is mostly the waiting."""
+
+_NOTE_TYPES: dict[Kind, bytes] = {"reply": b"int64", "arguments": b"utf-8"}
+"""What is kept beside pages, and its element type."""
 
 _Inbox = SimpleQueue[Callable[[], None] | None]
 
@@ -57,11 +68,13 @@ class DiskTier:
         self._folder = folder
         self._fingerprint = fingerprint
         self._num_loaded = 0
+        self._backlog = _Backlog()
         self._inbox: _Inbox = SimpleQueue()
+        self._readers = ThreadPoolExecutor(_NUM_READERS, "moonlet-kv-read")
         # The thread knows the folder and the inbox alone, so that a tier nobody refers to ends it.
         thread = threading.Thread(target=_write_behind, args=(folder, self._inbox), name="moonlet-kv", daemon=True)
         thread.start()
-        self._end = weakref.finalize(self, _end, self._inbox, thread)
+        self._end = weakref.finalize(self, _end, self._inbox, thread, self._readers)
 
     def stats(self) -> DiskStats:
         """What there is now; from any thread."""
@@ -72,10 +85,29 @@ class DiskTier:
         """The key of the page that holds `ids` after the page of key `parent`; NO_PARENT for the first."""
         return self._digest(parent + _id_bytes(ids))
 
+    def add(self, latents: LatentPages, node: PageNode) -> None:
+        """Write `node`, a page just computed, when the thread comes to it, whatever the tree does with it by then."""
+        assert node.parent is not None
+        assert node.page is not None
+        if not self._backlog.take(latents.page_bytes):
+            self.save(latents, node)
+            return
+        header = _page_header(self._fingerprint, node.key, node.parent.key, node.ids, latents)
+        parts = (header, latents.read_page(node.page))
+        self._inbox.put(partial(_write_copy, self._folder, node.key, node.parent.key, parts, self._backlog))
+
     def save(self, latents: LatentPages, node: PageNode) -> None:
-        """Write `node`, and the pages before it that the folder lacks, when the thread comes to it; they are the most
-        recently used then. Pages that the tree has given up by that time are passed over."""
+        """Write what the folder lacks of `node` and the pages before it, when the thread comes to it; all of them are
+        the most recently used then. Pages that the tree has given up by that time are passed over."""
         self._inbox.put(partial(_save_chain, self._folder, self._fingerprint, latents, node))
+
+    def read_ahead(self, parent: bytes, pages: Iterable[Sequence[int]]) -> None:
+        """Have the files of `pages`, which follow the page of key `parent`, read before they are loaded."""
+        for ids in pages:
+            parent = self.key(parent, ids)
+            if parent not in self._folder:
+                return
+            self._readers.submit(self._folder.read_ahead, parent)
 
     def has(self, key: bytes) -> bool:
         """Whether there is a file for this page, which may still turn out to be damaged."""
@@ -93,20 +125,29 @@ class DiskTier:
 
     def save_reply(self, prompt_key: bytes, ids: Sequence[int]) -> None:
         """Write what was emitted after a prompt, when the thread comes to it."""
-        key = self._reply_key(prompt_key)
-        parts = (self._reply_header(key), _id_bytes(ids))
-        self._inbox.put(partial(_save_reply, self._folder, key, parts))
+        self._save_note("reply", prompt_key, _id_bytes(ids))
 
     def load_reply(self, prompt_key: bytes, max_tokens: int) -> tuple[int, ...] | None:
         """What was emitted after a prompt; None if that is not known, or more than `max_tokens`."""
-        key = self._reply_key(prompt_key)
-        content = self._folder.read(key, self._reply_header(key), max_tokens * 8)
+        content = self._load_note("reply", prompt_key, max_tokens * 8)
         if content is None:
             return None
-        self._folder.touch(key)
         ids = array("q")
         ids.frombytes(content)
         return tuple(ids)
+
+    def save_arguments(self, call_key: bytes, text: str) -> None:
+        """Write how the arguments of a call were spelt, when the thread comes to it."""
+        self._save_note("arguments", call_key, text.encode("utf-8", "surrogatepass"))
+
+    def load_arguments(self, call_key: bytes, max_bytes: int) -> str | None:
+        """How the arguments of a call were spelt; None if that is not known, or longer than `max_bytes`."""
+        content = self._load_note("arguments", call_key, max_bytes)
+        return None if content is None else bytes(content).decode("utf-8", "surrogatepass")
+
+    def touch_note(self, kind: Kind, name: bytes) -> None:
+        """What is kept under `name` was used, though it was not read from here."""
+        self._inbox.put(partial(self._folder.touch, self._note_key(kind, name)))
 
     def close(self) -> None:
         """Write what is waiting and let go of the folder. Nothing on a second call."""
@@ -115,17 +156,58 @@ class DiskTier:
     def _digest(self, content: bytes) -> bytes:
         return blake2b(self._fingerprint + content, digest_size=KEY_BYTES).digest()
 
-    def _reply_key(self, prompt_key: bytes) -> bytes:
-        return self._digest(b"reply" + prompt_key)
+    def _note_key(self, kind: Kind, name: bytes) -> bytes:
+        return self._digest(kind.encode() + name)
 
-    def _reply_header(self, key: bytes) -> bytes:
-        return _HEADER.pack(self._fingerprint, key, NO_PARENT, 0, 0, 0, b"int64")
+    def _note_header(self, kind: Kind, key: bytes) -> bytes:
+        return _HEADER.pack(self._fingerprint, key, NO_PARENT, 0, 0, 0, _NOTE_TYPES[kind])
+
+    def _save_note(self, kind: Kind, name: bytes, content: bytes) -> None:
+        key = self._note_key(kind, name)
+        parts = (self._note_header(kind, key), content)
+        self._inbox.put(partial(_save_note, self._folder, kind, key, parts))
+
+    def _load_note(self, kind: Kind, name: bytes, max_bytes: int) -> memoryview | None:
+        key = self._note_key(kind, name)
+        content = self._folder.read(key, self._note_header(kind, key), max_bytes)
+        if content is not None:
+            self._folder.touch(key)
+        return content
+
+
+class _Backlog:
+    """Room for rows that wait to be written."""
+
+    def __init__(self) -> None:
+        self._num_left = _BACKLOG_BYTES
+        self._lock = threading.Lock()
+
+    def take(self, num_bytes: int) -> bool:
+        """Whether there was room; it is taken then."""
+        with self._lock:
+            if num_bytes > self._num_left:
+                return False
+            self._num_left -= num_bytes
+            return True
+
+    def give(self, num_bytes: int) -> None:
+        """They are written."""
+        with self._lock:
+            self._num_left += num_bytes
 
 
 def _page_header(fingerprint: bytes, key: bytes, parent: bytes, ids: Sequence[int], latents: LatentPages) -> bytes:
     kind = str(latents.dtype).removeprefix("torch.").encode()
     shape = (latents.num_layers, PAGE_SIZE, latents.width)
     return _HEADER.pack(fingerprint, key, parent, *shape, kind) + _id_bytes(ids)
+
+
+def _write_copy(folder: KvFolder, key: bytes, parent: bytes, parts: tuple[bytes, bytes], backlog: _Backlog) -> None:
+    try:
+        if key not in folder:
+            folder.write(key, parent, "page", parts)
+    finally:
+        backlog.give(len(parts[1]))
 
 
 def _save_chain(folder: KvFolder, fingerprint: bytes, latents: LatentPages, last: PageNode) -> None:
@@ -137,6 +219,7 @@ def _save_chain(folder: KvFolder, fingerprint: bytes, latents: LatentPages, last
     if node is None:
         return  # given up by the tree
     parent = node.key
+    folder.touch(parent)  # before room is made for the rest
     for node in reversed(missing):
         page = node.page
         if page is None:
@@ -149,11 +232,10 @@ def _save_chain(folder: KvFolder, fingerprint: bytes, latents: LatentPages, last
         if not folder.write(node.key, parent, "page", (header, rows)):
             return
         parent = node.key
-    folder.touch(last.key)
 
 
-def _save_reply(folder: KvFolder, key: bytes, parts: Sequence[bytes]) -> None:
-    folder.write(key, NO_PARENT, "reply", parts)
+def _save_note(folder: KvFolder, kind: Kind, key: bytes, parts: Sequence[bytes]) -> None:
+    folder.write(key, NO_PARENT, kind, parts)
 
 
 def _write_behind(folder: KvFolder, inbox: _Inbox) -> None:
@@ -168,7 +250,8 @@ def _write_behind(folder: KvFolder, inbox: _Inbox) -> None:
     folder.close()
 
 
-def _end(inbox: _Inbox, thread: threading.Thread) -> None:
+def _end(inbox: _Inbox, thread: threading.Thread, readers: ThreadPoolExecutor) -> None:
+    readers.shutdown(wait=False, cancel_futures=True)
     inbox.put(None)
     # The collector may come here on the very thread.
     if thread is not threading.current_thread():

@@ -1,6 +1,6 @@
 """A folder of sealed files within a byte budget: what the disk tier keeps, and nothing about what is in it.
 
-    KEY-PARENT.page     KEY-PARENT.reply     moonlet.lock
+    KEY-PARENT.page     KEY-PARENT.reply     KEY-PARENT.arguments     moonlet.lock
 
 A file is named by a key made from what it holds, and by that of the file it continues. It is written under another name
 and renamed when it is whole, and ends with a checksum of itself: whenever the program is killed, a name of ours holds a
@@ -32,7 +32,7 @@ from moonlet.errors import OptionError
 
 logger = logging.getLogger(__name__)
 
-Kind = Literal["page", "reply"]
+Kind = Literal["page", "reply", "arguments"]
 
 KEY_BYTES = 16
 NO_PARENT = bytes(KEY_BYTES)
@@ -44,9 +44,10 @@ CHECKSUM_BYTES = 16
 MAGIC = b"moonlet\0"
 VERSION = 1
 
-_NAME = re.compile(r"([0-9a-f]{32})-([0-9a-f]{32})\.(page|reply)")
+_NAME = re.compile(r"([0-9a-f]{32})-([0-9a-f]{32})\.(page|reply|arguments)")
 _TEMPORARY = re.compile(_NAME.pattern + r"\.tmp")
 _BLOCK_BYTES = 4096
+_READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 @dataclass(slots=True)
@@ -128,6 +129,19 @@ class KvFolder:
         if fault:
             return None
         return memoryview(content)[ENVELOPE.size + len(header) : -CHECKSUM_BYTES]
+
+    def read_ahead(self, key: bytes) -> None:
+        """Have the kernel bring the file of `key` into its memory, if there is one. Waits for the disk now and then."""
+        with self._mutex:
+            file = self._files.get(key)
+        if file is None:
+            return
+        with suppress(OSError):  # whoever reads it will say what is wrong with it
+            descriptor = os.open(self._path(key, file), _READ_FLAGS)
+            try:
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_WILLNEED)
+            finally:
+                os.close(descriptor)
 
     def write(self, key: bytes, parent: bytes, kind: Kind, parts: Sequence[bytes]) -> bool:
         """Keep `parts`, one after the other, under `key`. False if that takes giving up `parent`, or `parent` is not
@@ -256,7 +270,7 @@ def _locked(path: Path) -> BinaryIO:
 
 def _read_file(path: Path, max_bytes: int) -> bytearray:
     """The file up to a byte more than `max_bytes`, writable so that tensors can be made of it without a warning."""
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as opened:
+    with os.fdopen(os.open(path, _READ_FLAGS), "rb") as opened:
         status = os.fstat(opened.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise OSError("not a plain file")

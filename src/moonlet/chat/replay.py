@@ -76,10 +76,15 @@ class ReplayMemory:
 
     def _find(self, key: bytes) -> tuple[int, ...] | None:
         with self._lock:
-            if key in self._replies:
+            kept = self._replies.get(key)
+            if kept is not None:
                 self._replies.move_to_end(key)
-                return self._replies[key]
-        found = self._disk.load_reply(key, self._max_tokens) if self._disk is not None else None
+        if self._disk is None:
+            return kept
+        if kept is not None:
+            self._disk.touch_note("reply", key)
+            return kept
+        found = self._disk.load_reply(key, self._max_tokens)
         if found is not None:
             self._keep(key, found)
         return found

@@ -16,8 +16,8 @@ from moonlet.checkpoint import Checkpoint
 from moonlet.checkpoint.hub import resolve_model
 from moonlet.cli.bench_formats import Subject, default_cache, find_subjects, format_names, open_model, prepare
 from moonlet.cli.bench_report import ceiling_text, header, memory_text, row_text
-from moonlet.cli.options import engine_options
-from moonlet.config import EngineOptions
+from moonlet.cli.options import model_options
+from moonlet.config import ModelOptions
 from moonlet.engine.load import load_model
 from moonlet.errors import OptionError, UserError
 from moonlet.evals.speed import (
@@ -55,7 +55,7 @@ class Plan:
     num_rounds: int
     rival: str | None
     rival_python: str
-    options: EngineOptions
+    options: ModelOptions
     rt: Runtime
 
 
@@ -103,7 +103,7 @@ def _formats(_: click.Context, __: click.Parameter, value: str | None) -> tuple[
 @click.option(
     "--results", type=click.Path(path_type=Path), default=Path("bench/results"), show_default=True, help="For --save."
 )
-@engine_options
+@model_options
 def command(
     models: tuple[str, ...],
     contexts: tuple[int, ...],
@@ -116,7 +116,7 @@ def command(
     rival_python: str | None,
     save: bool,
     results: Path,
-    options: EngineOptions,
+    options: ModelOptions,
 ) -> None:
     """Measure decode and prefill of each MODEL, a checkpoint directory or a .gguf file.
 

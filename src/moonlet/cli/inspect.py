@@ -14,16 +14,16 @@ from moonlet.checkpoint.gguf import GgufCheckpoint
 from moonlet.checkpoint.hub import resolve_model
 from moonlet.cli.inspect_report import Report, make_report, open_if_present, open_vision
 from moonlet.cli.inspect_view import show
-from moonlet.cli.options import engine_options
-from moonlet.config import EngineOptions
+from moonlet.cli.options import model_options
+from moonlet.config import ModelOptions
 
 
 @click.command("inspect", epilog="Examples: moonlet inspect /data/k2.5   moonlet inspect --json /data/k2.5")
 @click.argument("path", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
 @click.option("--check", is_flag=True, help="Also read every weight and look for NaN and infinity.")
-@engine_options
-def command(path: str | None, as_json: bool, check: bool, options: EngineOptions) -> None:
+@model_options
+def command(path: str | None, as_json: bool, check: bool, options: ModelOptions) -> None:
     """Say what the checkpoint at PATH is, costs, and whether it fits this machine.
 
     PATH is a checkpoint's directory, a .gguf file or a hub id fetched with `moonlet pull`; without it, the embedded

@@ -10,7 +10,7 @@ from moonlet.checkpoint import open_checkpoint
 from moonlet.checkpoint.checkpoint import Checkpoint
 from moonlet.checkpoint.gguf import GgufCheckpoint, MmprojFile, config_with_vision, open_gguf, refuse_mmproj, vision_of
 from moonlet.checkpoint.index import has_weights
-from moonlet.config import EngineOptions, ModelConfig, load_model_config
+from moonlet.config import ModelConfig, ModelOptions, load_model_config
 from moonlet.errors import OutOfMemoryError
 from moonlet.model import cost
 from moonlet.model.machine import available_memory_bytes, total_memory_bytes
@@ -71,7 +71,7 @@ def open_if_present(directory: Path) -> Checkpoint | GgufCheckpoint | None:
 
 
 def open_vision(
-    directory: Path, checkpoint: Checkpoint | GgufCheckpoint | None, options: EngineOptions
+    directory: Path, checkpoint: Checkpoint | GgufCheckpoint | None, options: ModelOptions
 ) -> MmprojFile | None:
     """The verified file of a GGUF model's vision tower, if it has one."""
     if isinstance(checkpoint, GgufCheckpoint):
@@ -84,7 +84,7 @@ def make_report(
     directory: Path,
     checkpoint: Checkpoint | GgufCheckpoint | None,
     vision: MmprojFile | None,
-    options: EngineOptions,
+    options: ModelOptions,
 ) -> Report:
     """Gather the facts.
 
@@ -118,7 +118,7 @@ def make_report(
     )
 
 
-def _machine(config: ModelConfig, options: EngineOptions, expert_bytes: int) -> Machine:
+def _machine(config: ModelConfig, options: ModelOptions, expert_bytes: int) -> Machine:
     available = available_memory_bytes()
     plan, refusal = None, None
     try:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from moonlet.config import EngineOptions
+from moonlet.config import EngineOptions, ModelOptions
 from moonlet.media.options import MediaOptions
 
 
@@ -37,6 +37,8 @@ def options_of(kind: type[Any], argument: str) -> Callable[[Callable[..., Any]],
 
 media_options = options_of(MediaOptions, "media")
 """Gives a command `media: MediaOptions`."""
+model_options = options_of(ModelOptions, "options")
+"""Gives a command `options: ModelOptions`: for one that runs or looks at a model and takes no requests."""
 engine_options = options_of(EngineOptions, "options")
 """Gives a command `options: EngineOptions`."""
 

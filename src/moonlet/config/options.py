@@ -57,11 +57,8 @@ def _check_value(name: str, value: Any, rule: Mapping[str, Any], annotation: str
         raise OptionError(f"{name} is {value!r}, expected a value from {low} to {high}")
 
 
-DEFAULT_KV_DIR_GIB = 16.0
-
-
 @dataclass(frozen=True, slots=True)
-class EngineOptions:
+class ModelOptions:
     """Where and how a model runs. Construction refuses impossible values with OptionError."""
 
     device: str = option(
@@ -102,6 +99,27 @@ class EngineOptions:
         low=1,
         unit="tokens",
     )
+    mmproj: str | None = option(
+        None, "GGUF file with the vision tower of a .gguf model; the mmproj*.gguf beside it if not given."
+    )
+    reference: bool = option(False, "Run the plain float32 torch reference instead of the kernels (slow).")
+
+    def __post_init__(self) -> None:
+        """Hold every value against its declaration and against the others. Raises OptionError."""
+        check_options(self)
+        if self.reference and self.device != "cpu":
+            raise OptionError(
+                "reference is set with device 'cuda', expected device 'cpu': the reference runs on the CPU"
+            )
+
+
+DEFAULT_KV_DIR_GIB = 16.0
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions(ModelOptions):
+    """A model's options, and how its requests are taken and what is kept of them."""
+
     kv_dir: str | None = option(
         None, "Folder that keeps computed prompts and replies for the next start; nothing is kept if not given."
     )
@@ -110,10 +128,6 @@ class EngineOptions:
     )
     max_running: int = option(16, "Requests whose steps are taken together.", low=1, high=1024)
     max_queue: int = option(64, "Requests that may wait beside the running ones before one is refused.", low=0)
-    mmproj: str | None = option(
-        None, "GGUF file with the vision tower of a .gguf model; the mmproj*.gguf beside it if not given."
-    )
-    reference: bool = option(False, "Run the plain float32 torch reference instead of the kernels (slow).")
 
     @property
     def kv_dir_bytes(self) -> int:
@@ -121,13 +135,9 @@ class EngineOptions:
         return int((self.kv_dir_gib or DEFAULT_KV_DIR_GIB) * 2**30)
 
     def __post_init__(self) -> None:
-        """Hold every value against its declaration and against the others. Raises OptionError."""
-        check_options(self)
+        """As for ModelOptions."""
+        ModelOptions.__post_init__(self)  # super() does not know the class that slots=True makes
         if self.kv_dir == "":
             raise OptionError("kv_dir is empty, expected the name of a folder; leave it out to keep nothing on disk")
         if self.kv_dir_gib is not None and self.kv_dir is None:
             raise OptionError(f"kv_dir_gib is {self.kv_dir_gib:g} without a kv_dir; name the folder it is meant for")
-        if self.reference and self.device != "cpu":
-            raise OptionError(
-                "reference is set with device 'cuda', expected device 'cpu': the reference runs on the CPU"
-            )

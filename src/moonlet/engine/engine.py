@@ -14,8 +14,9 @@ from functools import partial
 from typing import Any
 
 from moonlet.cache import DiskTier
-from moonlet.chat.messages import ImagePart, Message, VideoPart, parse_messages
+from moonlet.chat.messages import ImagePart, Message, ToolCall, VideoPart, parse_messages
 from moonlet.chat.replay import ReplayMemory
+from moonlet.chat.sampled_arguments import SampledArguments
 from moonlet.chat.template import ChatTemplate
 from moonlet.chat.tokenizer import Tokenizer
 from moonlet.chat.tools import parse_tools
@@ -90,6 +91,7 @@ class Engine:
         self.tokenizer = tokenizer
         self._disk = disk
         self._replay = ReplayMemory(tokenizer, REPLAY_TOKENS, disk)
+        self._arguments = SampledArguments(disk)
         self._is_greedy_by_default = is_greedy_by_default
         # A head padded beyond the vocabulary has ids without bytes; they are never sampled.
         self._vocab_size = min(model.vocab_size, tokenizer.vocab_size)
@@ -165,6 +167,7 @@ class Engine:
 
     def prepare(self, turn: Turn, media: MediaOptions | None = None) -> PreparedTurn:
         """`turn` checked, rendered and its grammars compiled; its media read. Errors as in `stream_chat`."""
+        turn = replace(turn, messages=self._arguments.restored(turn.messages))
         seen = [self.read_media(part, media) for message in turn.messages for part in message.media]
         return self.dialect.prepare(turn, seen, self._replay)
 
@@ -265,8 +268,13 @@ class Engine:
             self.dialect.parser(prepared),
             sampling.stop,
             thinking=prompt.opens_thinking,
-            remember=partial(self._replay.remember, prompt.ids),
+            remember=partial(self._remember, prompt.ids),
         )
+
+    def _remember(self, prompt_ids: Sequence[int], emitted_ids: Sequence[int], calls: Sequence[ToolCall]) -> None:
+        """Keep a reply as it was sampled, for when its text comes back as history."""
+        self._replay.remember(prompt_ids, emitted_ids)
+        self._arguments.remember(calls)
 
     def _open_completion(
         self,

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from moonlet import __version__
-from moonlet.config import EngineOptions
+from moonlet.config import ModelOptions
 from moonlet.engine.source import ModelSource
 from moonlet.kernels.runtime import build_id
 from moonlet.media.config import MediaProcessorConfig
@@ -19,7 +19,7 @@ _ENDS_BYTES = 1 << 16
 """Read from either end of a weight file; reading all of K2.5 would take as long as a long prompt."""
 
 
-def model_fingerprint(source: ModelSource, options: EngineOptions, media_config: MediaProcessorConfig) -> bytes:
+def model_fingerprint(source: ModelSource, options: ModelOptions, media_config: MediaProcessorConfig) -> bytes:
     """16 bytes that differ where the same ids could give other latents.
 
     Files count by name, size, time of change and both ends: a model copied without its times is another one.
@@ -30,7 +30,7 @@ def model_fingerprint(source: ModelSource, options: EngineOptions, media_config:
     return digest.digest()
 
 
-def _parts(source: ModelSource, options: EngineOptions, media_config: MediaProcessorConfig) -> Iterator[bytes]:
+def _parts(source: ModelSource, options: ModelOptions, media_config: MediaProcessorConfig) -> Iterator[bytes]:
     yield f"moonlet {__version__} torch {torch.__version__} {torch.backends.cpu.get_cpu_capability()}".encode()
     yield build_id()
     # What a reply was emitted as is text only together with the vocabulary.

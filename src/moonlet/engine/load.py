@@ -16,7 +16,7 @@ from moonlet.chat.template import ChatTemplate
 from moonlet.chat.tokenizer import Tokenizer
 from moonlet.checkpoint import Checkpoint
 from moonlet.checkpoint.gguf import GgufCheckpoint
-from moonlet.config import EngineOptions, ModelConfig
+from moonlet.config import ModelConfig, ModelOptions
 from moonlet.engine.fingerprint import model_fingerprint
 from moonlet.engine.language_model import VisionEncoder
 from moonlet.engine.placement import Placer, Progress, is_routed_expert
@@ -99,7 +99,7 @@ class LoadedModel:
 
 def load_model(
     directory: Path,
-    options: EngineOptions,
+    options: ModelOptions,
     *,
     progress: Progress | None = None,
     on_plan: PlanReport | None = None,
@@ -145,7 +145,7 @@ def load_model(
     )
 
 
-def _device(options: EngineOptions) -> torch.device:
+def _device(options: ModelOptions) -> torch.device:
     if options.device == "cuda":
         if not torch.cuda.is_available():
             raise OptionError("device is 'cuda', but torch sees no CUDA GPU on this machine; use --device cpu")
@@ -166,7 +166,7 @@ def _expert_bytes(checkpoint: Checkpoint | GgufCheckpoint) -> int | None:
     return checkpoint.expert_bytes if isinstance(checkpoint, GgufCheckpoint) else None
 
 
-def _operations(options: EngineOptions, device: torch.device) -> CpuOps | TorchOps:
+def _operations(options: ModelOptions, device: torch.device) -> CpuOps | TorchOps:
     attention = cast(AttentionForm, options.attention)
     if options.reference:
         return TorchOps(torch.float32, device, attention)
@@ -176,7 +176,7 @@ def _operations(options: EngineOptions, device: torch.device) -> CpuOps | TorchO
 
 
 def _experts(
-    checkpoint: Checkpoint | GgufCheckpoint, options: EngineOptions, ops: Ops, device: torch.device
+    checkpoint: Checkpoint | GgufCheckpoint, options: ModelOptions, ops: Ops, device: torch.device
 ) -> ExpertBackend:
     """Routed experts go to the GPU if they all fit in what is left there; otherwise they stay mapped for the CPU."""
     config = checkpoint.config
@@ -198,7 +198,7 @@ def _experts(
     return CpuExperts(_runtime(ops, options), layers, cast(Literal["int8", "bf16"], options.activations))
 
 
-def _runtime(ops: Ops, options: EngineOptions) -> Runtime:
+def _runtime(ops: Ops, options: ModelOptions) -> Runtime:
     """That of the operations; one for the experts alone where those run elsewhere."""
     return ops.rt if isinstance(ops, CpuOps) else Runtime(options.num_threads, options.isa)
 

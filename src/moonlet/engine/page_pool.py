@@ -80,6 +80,10 @@ class PagePool:
             key = self.disk.key(parent.key, ids)
             if not self.disk.has(key) or not self.num_available:
                 return True
+            if not sequence.is_read_ahead:
+                sequence.is_read_ahead = True
+                last = pages_for(len(sequence.token_ids) - 1)
+                self.disk.read_ahead(parent.key, map(sequence.page_ids, range(sequence.num_shared, last)))
             if is_late:
                 return False
             (page,) = self._allocate(1)
@@ -124,7 +128,7 @@ class PagePool:
             assert node.page is not None
             if self.disk is not None and not node.key:
                 node.key = self.disk.key(sequence.node.key, node.ids)
-                self.disk.save(self.latents, node)
+                self.disk.add(self.latents, node)
             self.tree.use(node)
             if node.page != sequence.pages[page_idx]:
                 self.allocator.free([sequence.pages[page_idx]])

@@ -31,9 +31,10 @@ class ReplyStream(TokenStream[Event, Reply]):
         stop: tuple[str, ...],
         *,
         thinking: bool,
-        remember: Callable[[Sequence[int]], None],
+        remember: Callable[[Sequence[int], Sequence[ToolCall]], None],
     ) -> None:
-        """thinking: whether the prompt ends inside an open `<think>`.  remember: told everything emitted, once."""
+        """thinking: whether the prompt ends inside an open `<think>`.  remember: told everything emitted
+        and the calls in it, once."""
         super().__init__(generation, tokenizer)
         self._parser = parser
         self._stop_strings = StopStrings(stop)
@@ -93,11 +94,12 @@ class ReplyStream(TokenStream[Event, Reply]):
             yield ContentDelta(text)
 
     def _finished(self) -> Reply:
-        self._remember(self._generation.output_ids)
+        calls = tuple(call.finished() for _, call in sorted(self._calls.items()))
+        self._remember(self._generation.output_ids, calls)
         return Reply(
             content="".join(self._content),
             reasoning="".join(self._reasoning),
-            tool_calls=tuple(call.finished() for _, call in sorted(self._calls.items())),
+            tool_calls=calls,
             finish_reason=self._final_reason,
             usage=self._usage(self._reasoning_tokens),
             timings=self._generation.timings(),

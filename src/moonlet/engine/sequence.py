@@ -30,6 +30,8 @@ class Sequence:
     """Tokens of the prompt whose latents were found, not computed, when it was first read."""
     is_first_reading: bool = True
     """Until it is preempted: what is found after that was computed for it before."""
+    is_read_ahead: bool = False
+    """Whether the disk knows which of its pages come next."""
     num_computed: int = 0
     pages: list[int] = field(default_factory=list)
     num_shared: int = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from moonlet.config import EngineOptions, ModelConfig
+from moonlet.config import ModelConfig, ModelOptions
 from moonlet.errors import OutOfMemoryError
 from moonlet.model.cost import CACHE_ELEMENT_BYTES, kv_bytes_per_token, weight_bytes
 from moonlet.model.machine import available_device_bytes, available_memory_bytes
@@ -57,7 +57,7 @@ class MemoryPlan:
 
 def plan_memory(
     config: ModelConfig,
-    options: EngineOptions,
+    options: ModelOptions,
     available_bytes: int | None = None,
     expert_bytes: int | None = None,
     non_expert_bytes: int | None = None,
@@ -133,7 +133,7 @@ def _feature_bytes(config: ModelConfig) -> int:
     return 2 * 4 * (MAX_PATCHES // MERGE**2) * config.text.hidden_size
 
 
-def _does_not_fit(config: ModelConfig, options: EngineOptions, needed: int, available: int) -> str:
+def _does_not_fit(config: ModelConfig, options: ModelOptions, needed: int, available: int) -> str:
     advice = "use a machine with more memory"
     if options.dense != "int8":
         smaller = needed - weight_bytes(config).non_expert + weight_bytes(config, "int8").non_expert

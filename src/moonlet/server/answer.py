@@ -68,7 +68,7 @@ async def prepare(context: Context, turn: Turn) -> PreparedTurn:
 async def prepare_any_length(context: Context, turn: Turn) -> PreparedTurn:
     """As `prepare`, for counting and looking: the prompt may be longer than can be run."""
     engine = context.engine
-    messages = await resolve_media(context.sampled_arguments.restored(turn.messages), context)
+    messages = await resolve_media(turn.messages, context)
     return await engine.prepare(replace(turn, messages=messages))
 
 
@@ -112,8 +112,6 @@ def timed_out(timeout_s: float) -> ApiError:
 
 def settle(context: Context, request: Request, result: Reply | Completion) -> None:
     """Note what a finished reply was and cost."""
-    if isinstance(result, Reply):
-        context.sampled_arguments.remember(result.tool_calls)
     context.metrics.finished(result.usage, result.timings)
     request.state.usage = result.usage
     request.state.finish_reason = result.finish_reason

@@ -12,7 +12,6 @@ from moonlet.server.errors import LOADING, MODEL_NOT_FOUND, ApiError
 from moonlet.server.files.store import FileStore
 from moonlet.server.metrics import Metrics
 from moonlet.server.options import ServeOptions
-from moonlet.server.replay import SampledArguments
 from moonlet.server.rules import ParamPolicy, Rules
 
 logger = logging.getLogger(__name__)
@@ -26,7 +25,6 @@ class Context:
 
     options: ServeOptions
     files: FileStore = field(default_factory=FileStore)
-    sampled_arguments: SampledArguments = field(default_factory=SampledArguments)
     loaded_engine: EngineFace | None = None
     is_stopping: bool = False
     metrics: Metrics = field(init=False)
