@@ -187,10 +187,18 @@ static void expand_stored(const uint8_t* blocks, int64_t num_weights, WeightSpan
         std::memcpy(rest, blocks, static_cast<size_t>(num_weights / Format::weights * Format::bytes));
         blocks = rest;
     }
-    const Span read = Reader<Format>::read(blocks);
+    Prepared<Format> prepared;
+    prepare_span<Format>(blocks, prepared);
+    const Span read = read_span<Format>(blocks, prepared);
     constexpr int zero_shift = Reader<Format>::zero_shift;
-    const __m512i zero = _mm512_set1_epi8(static_cast<char>(zero_shift < 0 ? 0 : 1 << (zero_shift & 7)));
-    for (int i = 0; i < 8; ++i) _mm512_store_si512(span.codes + 64 * i, _mm512_sub_epi8(read.codes[i], zero));
+    __m512i zero = _mm512_set1_epi8(static_cast<char>(zero_shift < 0 ? 0 : 1 << (zero_shift & 7)));
+    for (int i = 0; i < 8; ++i) {
+        // A quarter of codes belongs to one group, whose dword is that of its block in the same quarter.
+        if constexpr (zero_shift == kZerosOfGroups) {
+            zero = _mm512_shuffle_epi8(read.zeros, _mm512_set1_epi8(static_cast<char>(i / 2 * 4)));
+        }
+        _mm512_store_si512(span.codes + 64 * i, _mm512_sub_epi8(read.codes[i], zero));
+    }
     for (int h = 0; h < (Format::kind.halves ? 2 : 1); ++h) {
         if constexpr (Format::kind.scales) _mm512_store_si512(span.scales[h], read.scales[h]);
         if constexpr (Format::kind.scales && Format::kind.minimums) {

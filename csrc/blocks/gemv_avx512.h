@@ -8,9 +8,9 @@ namespace moonlet::avx512 {
 
 constexpr int kMaxTokens = 4;
 
-// read(s) is span s of a row.
-template <FormatKind kind, int zero_shift, int NT, class Read>
-static inline void multiply_row(const Read& read, int64_t spans, const ActivationSpan* const* records, float* y,
+// `row` prepares and reads the spans of one row (StoredRow).
+template <FormatKind kind, int zero_shift, int NT, class Row>
+static inline void multiply_row(const Row& row, int64_t spans, const ActivationSpan* const* records, float* y,
                                 int64_t y_stride) {
     __m512 acc[NT];
     const ActivationSpan* a[NT];
@@ -18,27 +18,30 @@ static inline void multiply_row(const Read& read, int64_t spans, const Activatio
         acc[t] = _mm512_setzero_ps();
         a[t] = records[t];
     }
+    typename Row::Prepared prepared[2];
+    row.prepare(0, prepared[0]);
     for (int64_t s = 0; s < spans; ++s) {
-        const Span w = read(s);
+        if (s + 1 < spans) row.prepare(s + 1, prepared[(s + 1) & 1]);
+        const Span w = row.read(s, prepared[s & 1]);
         for (int t = 0; t < NT; ++t) acc[t] = multiply_span<kind, zero_shift>(w, a[t][s], acc[t]);
     }
     for (int t = 0; t < NT; ++t) y[t * y_stride] = sum_phases(acc[t]);
 }
 
 // One row times all tokens of a task.
-template <FormatKind kind, int zero_shift, class Read>
-static inline void multiply_tokens(const Read& read, const BlockTask& task, float* y) {
+template <FormatKind kind, int zero_shift, class Row>
+static inline void multiply_tokens(const Row& row, const BlockTask& task, float* y) {
     const int64_t spans = num_spans(task.num_inputs);
     int64_t t = 0;
     for (; t + kMaxTokens <= task.num_tokens; t += kMaxTokens) {
-        multiply_row<kind, zero_shift, kMaxTokens>(read, spans, task.records + t, y + t * task.y_stride, task.y_stride);
+        multiply_row<kind, zero_shift, kMaxTokens>(row, spans, task.records + t, y + t * task.y_stride, task.y_stride);
     }
     if (t + 2 <= task.num_tokens) {
-        multiply_row<kind, zero_shift, 2>(read, spans, task.records + t, y + t * task.y_stride, task.y_stride);
+        multiply_row<kind, zero_shift, 2>(row, spans, task.records + t, y + t * task.y_stride, task.y_stride);
         t += 2;
     }
     if (t < task.num_tokens) {
-        multiply_row<kind, zero_shift, 1>(read, spans, task.records + t, y + t * task.y_stride, task.y_stride);
+        multiply_row<kind, zero_shift, 1>(row, spans, task.records + t, y + t * task.y_stride, task.y_stride);
     }
 }
 
@@ -53,6 +56,32 @@ static inline __mmask16 lanes_of_groups(int64_t num_groups) {
 // groups past the end meet activations that are zero, and factors that are made zero, since those read may be infinite.
 // Only rows without so many bytes of the task behind them have it read from a copy filled up with zeros, because loads
 // across the stores of a copy wait for it: they halved the speed of K = 768.
+template <class Format>
+struct StoredRow {
+    using Prepared = avx512::Prepared<Format>;
+    static constexpr int64_t span_bytes = kSpanWeights / Format::weights * Format::bytes;
+
+    const uint8_t* whole;
+    int64_t num_whole;
+    const uint8_t* rest;
+    __mmask16 rest_lanes;
+
+    [[gnu::always_inline]] const uint8_t* span(int64_t s) const {
+        return s < num_whole ? whole + s * span_bytes : rest;
+    }
+    [[gnu::always_inline]] void prepare(int64_t s, Prepared& prepared) const {
+        prepare_span<Format>(span(s), prepared);
+    }
+    [[gnu::always_inline]] Span read(int64_t s, const Prepared& prepared) const {
+        Span w = read_span<Format>(span(s), prepared);
+        if (s == num_whole) {
+            w.d = _mm512_maskz_mov_ps(rest_lanes, w.d);
+            if constexpr (Format::kind.minimums) w.dmin = _mm512_maskz_mov_ps(rest_lanes, w.dmin);
+        }
+        return w;
+    }
+};
+
 template <class Format>
 static inline void gemv_stored(const BlockTask& task) {
     constexpr int64_t span_bytes = kSpanWeights / Format::weights * Format::bytes;
@@ -69,14 +98,8 @@ static inline void gemv_stored(const BlockTask& task) {
             std::memcpy(copy, rest, static_cast<size_t>(rest_bytes));
             rest = copy;
         }
-        const auto read = [&](int64_t s) __attribute__((always_inline)) {
-            if (s < whole) return Reader<Format>::read(row + s * span_bytes);
-            Span w = Reader<Format>::read(rest);
-            w.d = _mm512_maskz_mov_ps(lanes, w.d);
-            if constexpr (Format::kind.minimums) w.dmin = _mm512_maskz_mov_ps(lanes, w.dmin);
-            return w;
-        };
-        multiply_tokens<Format::kind, Reader<Format>::zero_shift>(read, task, task.y + r);
+        const StoredRow<Format> stored{row, whole, rest, lanes};
+        multiply_tokens<Format::kind, Reader<Format>::zero_shift>(stored, task, task.y + r);
     }
 }
 

@@ -13,9 +13,12 @@ static inline __m512i load512(const void* source) { return _mm512_loadu_si512(so
 // Whatever makes or takes a Span is always inlined: left to itself the compiler hands it over through memory, which
 // made readers of codebooks half as fast.
 //
-// Codes are unsigned, code + 2^zero_shift of the reader that made it. codes[2b + h] holds the halves h of block b.
+// Codes are unsigned, code + 2^zero_shift of the reader that made it, or code + zeros of its group where zero_shift is
+// kZerosOfGroups. codes[2b + h] holds the halves h of block b.
+constexpr int kZerosOfGroups = -2;
 struct Span {
     __m512i codes[8];
+    __m512i zeros;        // if zero_shift is kZerosOfGroups, which needs a kind without halves
     __m512i scales[2];    // if kind.scales; the second if kind.halves
     __m512i minimums[2];  // if kind.minimums and kind.scales; the second if kind.halves
     __m512 d;
@@ -35,7 +38,7 @@ static inline __m512i without_zero(__m512i sums, const int32_t* negated_sums) {
     return _mm512_add_epi32(sums, _mm512_slli_epi32(load512(negated_sums), zero_shift < 0 ? 0 : zero_shift));
 }
 
-// zero_shift: the codes' zero point is 2 to this power, or 0 if it is negative.
+// zero_shift: the codes' zero point is 2 to this power, 0 if it is -1, or that of Span::zeros.
 template <FormatKind kind, int zero_shift>
 [[gnu::always_inline]] static inline __m512 multiply_span(const Span& w, const ActivationSpan& a, __m512 acc) {
     const __m512i none = _mm512_setzero_si512();
@@ -55,6 +58,9 @@ template <FormatKind kind, int zero_shift>
             parts[b] = _mm512_dpbusd_epi32(parts[b], w.codes[2 * b + 1], load512(a.codes + 128 * b + 64));
         }
         gsum = without_zero<zero_shift>(sum_parts(parts[0], parts[1], parts[2], parts[3]), a.negated_sums);
+        if constexpr (zero_shift == kZerosOfGroups) {
+            gsum = _mm512_add_epi32(gsum, _mm512_mullo_epi32(load512(a.negated_sums), w.zeros));
+        }
         if constexpr (kind.scales) gsum = _mm512_mullo_epi32(gsum, w.scales[0]);
     }
     const __m512 scale = _mm512_load_ps(a.scales);

@@ -351,7 +351,7 @@ constexpr Codebook<uint64_t, 128> parity_sign_masks() {
     return masks;
 }
 
-constexpr uint8_t kIq2Levels[16] = {8, 25, 43};
+constexpr uint8_t kIq2Levels[16] = {128 + 8, 128 + 25, 128 + 43};
 constexpr uint8_t kIq1Levels[16] = {128 - 8, 128, 128 + 8};
 
 template <int kSize>

@@ -13,10 +13,11 @@ struct alignas(64) Codebook {
     Word words[kSize];
 };
 
-// Eight (IQ3: four) magnitudes an entry, one a byte, the first lowest.
+// Magnitudes plus 128, eight an entry, one a byte, the first lowest.
 extern const Codebook<uint64_t, 256> kIq2XxsGrid;
 extern const Codebook<uint64_t, 512> kIq2XsGrid;
 extern const Codebook<uint64_t, 1024> kIq2SGrid;
+// Four magnitudes an entry.
 extern const Codebook<uint32_t, 256> kIq3XxsGrid;
 extern const Codebook<uint32_t, 512> kIq3SGrid;
 // The same as numbers of levels, 4 bits each, with the levels.

@@ -18,7 +18,7 @@ struct IQ2_S {
             set_scales(span, g + i, 2 * (scales & 15) + 1, 2 * (scales >> 4) + 1);
             for (int64_t j = 0; j < 4; ++j) {
                 const uint32_t entry = low[j] | (high >> (2 * j) & 3u) << 8;
-                const uint64_t codes = negate_where(kIq2SGrid.words[entry], kSignMasks.words[signs[j]]);
+                const uint64_t codes = negate_biased_where(kIq2SGrid.words[entry], kSignMasks.words[signs[j]]);
                 put_eight(half_of(span, g + i, j / 2) + j % 2 * 8, codes);
             }
         }

@@ -16,7 +16,8 @@ struct IQ2_XS {
             set_scales(span, g + i, 2 * (scales & 15) + 1, 2 * (scales >> 4) + 1);
             for (int64_t j = 0; j < 4; ++j) {
                 const uint32_t word = read_u16(block + 2 + 8 * i + 2 * j);
-                const uint64_t codes = negate_where(kIq2XsGrid.words[word & 511], kParitySignMasks.words[word >> 9]);
+                const uint64_t codes =
+                    negate_biased_where(kIq2XsGrid.words[word & 511], kParitySignMasks.words[word >> 9]);
                 put_eight(half_of(span, g + i, j / 2) + j % 2 * 8, codes);
             }
         }

@@ -18,7 +18,8 @@ struct IQ2_XXS {
             set_scales(span, g + i, scale, scale);
             for (int64_t j = 0; j < 4; ++j) {
                 const uint64_t mask = kParitySignMasks.words[tail >> (7 * j) & 127];
-                put_eight(half_of(span, g + i, j / 2) + j % 2 * 8, negate_where(kIq2XxsGrid.words[group[j]], mask));
+                put_eight(half_of(span, g + i, j / 2) + j % 2 * 8,
+                          negate_biased_where(kIq2XxsGrid.words[group[j]], mask));
             }
         }
     }

@@ -13,6 +13,11 @@ static inline uint64_t negate_where(uint64_t magnitudes, uint64_t mask) {
     return (magnitudes ^ mask) + (mask & 0x0101010101010101u);
 }
 
+// The same of magnitudes plus 128.
+static inline uint64_t negate_biased_where(uint64_t biased, uint64_t mask) {
+    return negate_where(biased ^ 0x8080808080808080u, mask);
+}
+
 static inline void put_eight(int8_t* to, uint64_t codes) { std::memcpy(to, &codes, 8); }
 
 }  // namespace moonlet::MOONLET_LEVEL
