@@ -6,6 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from moonlet.chat.template import ChatTemplate
 from moonlet.chat.tokenizer import Tokenizer
 from moonlet.engine import Engine
@@ -24,6 +26,24 @@ def engine_of(model: ScriptedModel, *, context_length: int = 1024, chunk_size: i
     tokenizer = tiny_tokenizer()
     template = ChatTemplate.from_dir(TINY, tokenizer)
     return Engine(model, tokenizer, template, context_length=context_length, chunk_size=chunk_size, **options)
+
+
+def babbling_model() -> ScriptedModel:
+    """Nonsense that depends on the context, with a liking for what ends texts, lists and numbers.
+
+    It would never write valid JSON of itself, but where a grammar holds it, it comes to an end.
+    """
+    tokenizer = tiny_tokenizer()
+    babble = hashing_script(tokenizer.vocab_size)
+    liked = [*(tokenizer.encode(text)[0] for text in '"}]:,0123456789'), *tokenizer.special_ids.values()]
+
+    def script(context: list[int]) -> Tensor:
+        # The last tokens tell contexts apart well enough, and long replies stay quick.
+        logits = babble([len(context), *context[-8:]])
+        logits[liked] += 6.0
+        return logits
+
+    return model_of(script)
 
 
 def model_of(script: Script) -> ScriptedModel:

@@ -53,7 +53,8 @@ class ScriptedModel:
         pages = batch.page_tables[int(batch.seq_idx[row])].long()
         seen = rows[pages[order // PAGE_SIZE] * PAGE_SIZE + order % PAGE_SIZE]
         assert torch.equal(seen[:, 1], order.float()), "the cache does not hold this sequence's tokens in order"
-        return [int(token_id) for token_id in seen[:, 0]]
+        context: list[int] = seen[:, 0].long().tolist()
+        return context
 
 
 def hashing_script(vocab_size: int, scale: float = 3.0) -> Script:

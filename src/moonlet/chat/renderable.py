@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from moonlet.chat.references import is_local, target_of
 from moonlet.chat.tools import ToolDeclaration
 from moonlet.chat.tools_ts import MAX_SCHEMA_DEPTH
 from moonlet.errors import PromptError
@@ -58,24 +59,15 @@ class _Rewriter:
         return result
 
     def _resolved(self, reference: Any, depth: int, resolving: tuple[str, ...]) -> Any:
-        target = _at(self._root, reference)
+        target = target_of(self._root, reference) if is_local(reference) else None
         if target is None or reference in resolving:
             return {"type": "any"}
         return self.rewrite(target, depth + 1, (*resolving, reference))
 
 
 def _is_written(reference: Any) -> bool:
-    return isinstance(reference, str) and (reference == "#" or reference.startswith("#/$defs/"))
-
-
-def _at(root: Mapping[str, Any], reference: Any) -> Any:
-    """What a local reference points to, or None."""
-    if not isinstance(reference, str) or not reference.startswith("#/"):
-        return None
-    node: Any = root
-    for step in reference[2:].split("/"):
-        step = step.replace("~1", "/").replace("~0", "~")
-        if not isinstance(node, Mapping) or step not in node:
-            return None
-        node = node[step]
-    return node
+    """Whether the encoder knows it: the root, or a definition by its name."""
+    if not isinstance(reference, str):
+        return False
+    name = reference.removeprefix("#/$defs/")
+    return reference == "#" or (name != reference and "/" not in name)

@@ -1,15 +1,15 @@
 """JSON Schemas as grammars over tokens: which token may come next. The automata are llguidance's.
 
-A schema comes from outside, so what it may cost is bounded before and while it is compiled: its size, its depth, the
-patterns that would have to be intersected, and the library's own limits. What is over a limit, or cannot be obeyed, is
-refused by the path of its smallest guilty part.
+A schema comes from outside, so what it may cost is bounded before and while it is compiled: by the limits of schema.py
+and by the library's own. What is over a limit, or cannot be obeyed, is refused by the path of its smallest guilty part.
 """
 
 from __future__ import annotations
 
 import json
+import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from threading import Lock
 from typing import Any
 
@@ -18,14 +18,22 @@ from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
 
 from moonlet.chat.tokenizer import Tokenizer
 from moonlet.engine.constraint import TokenMask
+from moonlet.engine.schema import (
+    SCHEMA_NAMES,
+    SchemaPath,
+    check_schema,
+    part_in_place,
+    parts_of,
+    replaced,
+    shown,
+    with_plain_one_of,
+    without_dead_ends,
+)
 from moonlet.errors import ConstraintError, PromptError
 
-MAX_SCHEMA_CHARS = 200_000
-MAX_SCHEMA_DEPTH = 60
-# Each pattern of an intersection may double the automaton: 8 take milliseconds, 20 were measured at 38 seconds.
-MAX_INTERSECTED_PATTERNS = 8
 MAX_CACHED_GRAMMARS = 256
-_MAX_PARTS_SEARCHED = 500
+# What looking for the guilty part of a schema may cost. One compilation is bounded by _LIMITS.
+_MAX_SEARCH_S = 3.0
 
 # One space at most between two JSON tokens: a model that may write blanks without end sometimes does.
 _JSON_OPTIONS = {
@@ -33,13 +41,17 @@ _JSON_OPTIONS = {
     "whitespace_pattern": " ",
     "item_separator": ",",
     "key_separator": ":",
-    "coerce_one_of": True,
 }
 _LIMITS = LLParserLimits(initial_lexer_fuel=1_000_000, max_grammar_size=200_000, verbose_errors=False)
-# Where a schema holds further schemas: by name, in a list, or as the value itself.
-_MAPS_OF_SCHEMAS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
-_LISTS_OF_SCHEMAS = ("anyOf", "oneOf", "allOf", "prefixItems")
-_SCHEMAS = ("items", "additionalProperties", "not", "contains", "propertyNames", "if", "then", "else")
+# May be left out of a tool's schema where the library cannot obey them, in this order.
+_SUPPORT_VARIES = (
+    *("format", "minProperties", "maxProperties", "propertyNames", "patternProperties", "contains", "multipleOf"),
+    *("$ref", "$dynamicRef", "pattern"),
+)
+# Of these the library sometimes says that nothing satisfies them where something does; `format` is a hint by the
+# standard (Draft 2020-12, validation, 7.2.1), so that one at odds with a pattern gives way.
+_MAY_SEEM_IMPOSSIBLE = ("format", "minProperties", "maxProperties")
+_IMPOSSIBLE = "Unsatisfiable schema"
 
 
 class Grammar:
@@ -99,11 +111,16 @@ class GrammarCompiler:
     def json(self, schema: Mapping[str, Any], path: str, *, lenient: bool) -> Grammar:
         """The JSON values that `schema` allows. path: where the schema stands in the request, for errors.
 
-        lenient: a keyword that cannot be obeyed is passed over instead of refused.
+        lenient: what the library cannot obey is passed over instead of refused, and `oneOf` is taken for `anyOf`.
         Raises PromptError naming the part that is over a limit, contradicts itself or cannot be obeyed.
         """
-        text = _checked_text(schema, path)
+        text = check_schema(schema, path)
         return self._compiled((text, lenient), lambda: self._compile_json(schema, path, lenient))
+
+    def allows(self, schema: Mapping[str, Any], path: str) -> bool:
+        """Whether some value satisfies `schema`, leniently read. Raises PromptError for one over a limit."""
+        check_schema(schema, path)
+        return not self._try_json(without_dead_ends(schema, path, dangling=True), lenient=True).is_error()
 
     def regex(self, pattern: str) -> Grammar:
         """What `pattern`, one of our own, matches as a whole."""
@@ -125,37 +142,61 @@ class GrammarCompiler:
         return grammar
 
     def _compile_json(self, schema: Mapping[str, Any], path: str, lenient: bool) -> LLMatcher:
-        matcher = self._try_json(schema, lenient)
-        if not matcher.is_error():
-            return matcher
-        guilty, error = self._guilty_part(schema, path, lenient, str(matcher.get_error()))
-        raise PromptError(f"{guilty}: this schema cannot be obeyed: {_one_line(error)}")
+        whole = without_dead_ends(schema, path, dangling=lenient)
+        if not lenient:
+            whole = with_plain_one_of(whole, whole)
+        deadline = time.monotonic() + _MAX_SEARCH_S
+        matcher = self._try_json(whole, lenient)
+        while matcher.is_error():
+            guilty, error = self._guilty_part(whole, lenient, str(matcher.get_error()), deadline)
+            weaker = self._weaker(whole, guilty, error, lenient) if time.monotonic() < deadline else None
+            if weaker is None:
+                raise PromptError(f"{path}{shown(guilty)}: this schema cannot be obeyed: {_one_line(error)}")
+            whole = weaker
+            matcher = self._try_json(whole, lenient)
+        return matcher
 
     def _try_json(self, schema: Any, lenient: bool) -> LLMatcher:
-        options: Any = {**_JSON_OPTIONS, "lenient": lenient}
+        options: Any = {**_JSON_OPTIONS, "lenient": lenient, "coerce_one_of": lenient}
         try:
             source = LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=options)
         except ValueError as error:
             raise PromptError(f"the schema is not JSON: {_one_line(str(error))}") from None
         return self._matcher(source)
 
+    def _weaker(self, whole: Any, guilty: SchemaPath, error: str, lenient: bool) -> Any:
+        """`whole` without the keyword of its guilty part that is in the way; None if none may be passed over."""
+        part = whole
+        for step in guilty:
+            part = part[step]
+        if not isinstance(part, Mapping):
+            return None
+        may_go = SCHEMA_NAMES
+        if lenient:
+            may_go += _MAY_SEEM_IMPOSSIBLE if error.startswith(_IMPOSSIBLE) else _SUPPORT_VARIES
+        for keyword in may_go:
+            if keyword in part:
+                rest = {key: value for key, value in part.items() if key != keyword}
+                if not self._try_json(part_in_place(whole, guilty, rest), lenient).is_error():
+                    return replaced(whole, guilty, rest)
+        return None
+
     def _matcher(self, source: str) -> LLMatcher:
         return LLMatcher(self._tokens, source, log_level=0, limits=_LIMITS)
 
-    def _guilty_part(self, schema: Any, path: str, lenient: bool, error: str) -> tuple[str, str]:
+    def _guilty_part(self, whole: Any, lenient: bool, error: str, deadline: float) -> tuple[SchemaPath, str]:
         """The path of the smallest part that fails by itself, and how it fails."""
-        definitions = {key: schema[key] for key in ("$defs", "definitions") if key in schema}
-        part, left = schema, _MAX_PARTS_SEARCHED
+        part: Any = whole
+        path: SchemaPath = ()
         searching = True
         while searching:
             searching = False
-            for name, child in _parts_of(part):
-                left -= 1
-                if left < 0 or not isinstance(child, Mapping):
+            for step, child in parts_of(part) if isinstance(part, Mapping) else ():
+                if time.monotonic() > deadline or not isinstance(child, Mapping):
                     continue
-                matcher = self._try_json({**definitions, **child}, lenient)
+                matcher = self._try_json(part_in_place(whole, (*path, *step), child), lenient)
                 if matcher.is_error():
-                    part, path, error, searching = child, f"{path}.{name}", str(matcher.get_error()), True
+                    part, path, error, searching = child, (*path, *step), str(matcher.get_error()), True
                     break
         return path, error
 
@@ -174,56 +215,7 @@ class _Vocabulary:
         return self._encode(text.decode("utf-8", "replace"))
 
 
-def _checked_text(schema: Mapping[str, Any], path: str) -> str:
-    """The schema as JSON text, its limits checked. Raises PromptError."""
-    _check_depth(schema, path)
-    text = json.dumps(schema, sort_keys=False, ensure_ascii=False)
-    if len(text) > MAX_SCHEMA_CHARS:
-        raise PromptError(f"{path}: a schema of {len(text)} characters, expected at most {MAX_SCHEMA_CHARS}")
-    return text
-
-
-def _check_depth(schema: Any, path: str) -> None:
-    """Depth, and patterns under one `allOf`, without recursion: the schema may be built to exhaust the stack."""
-    open_parts: list[tuple[Any, int, str]] = [(schema, 1, path)]
-    while open_parts:
-        part, depth, at = open_parts.pop()
-        if depth > MAX_SCHEMA_DEPTH:
-            raise PromptError(f"{path}: a schema nested more than {MAX_SCHEMA_DEPTH} levels deep; flatten it")
-        if isinstance(part, Mapping):
-            if "allOf" in part and _num_patterns(part["allOf"]) > MAX_INTERSECTED_PATTERNS:
-                raise PromptError(
-                    f"{at}.allOf: more than {MAX_INTERSECTED_PATTERNS} patterns that must hold together; use fewer"
-                )
-            open_parts.extend((child, depth + 1, f"{at}.{key}") for key, child in part.items())
-        elif isinstance(part, list):
-            open_parts.extend((child, depth + 1, f"{at}[{index}]") for index, child in enumerate(part))
-
-
-def _num_patterns(part: Any) -> int:
-    count, open_parts = 0, [part]
-    while open_parts:
-        item = open_parts.pop()
-        if isinstance(item, Mapping):
-            count += sum(key in ("pattern", "format") for key in item)
-            open_parts.extend(item.values())
-        elif isinstance(item, list):
-            open_parts.extend(item)
-    return count
-
-
-def _parts_of(schema: Any) -> Iterator[tuple[str, Any]]:
-    for key in _MAPS_OF_SCHEMAS:
-        if isinstance(schema.get(key), Mapping):
-            yield from ((f"{key}.{name}", child) for name, child in schema[key].items())
-    for key in _LISTS_OF_SCHEMAS:
-        if isinstance(schema.get(key), list):
-            yield from ((f"{key}[{index}]", child) for index, child in enumerate(schema[key]))
-    for key in _SCHEMAS:
-        if key in schema:
-            yield key, schema[key]
-
-
 def _one_line(error: str) -> str:
-    line = " ".join(error.split())
+    # What follows names places in the schema as it was given to the library, not as it was sent.
+    line = " ".join(error.split()).partition(" while processing ")[0]
     return line if len(line) <= 300 else line[:300] + "..."

@@ -25,7 +25,9 @@ from moonlet.chat.tools import ToolDeclaration
 from moonlet.engine.constraint import TokenMask
 from moonlet.engine.grammar import Grammar, GrammarCompiler, GrammarState
 from moonlet.engine.turn import ANY_OBJECT, Turn
+from moonlet.errors import PromptError
 
+_NO_OBJECTS = ("string", "number", "integer", "boolean", "null", "array")
 _ANY_NAME = r"[A-Za-z_][A-Za-z0-9_.\-]{0,255}"
 
 
@@ -84,8 +86,16 @@ def compile_rules(turn: Turn, compiler: GrammarCompiler) -> ReplyRules:
 def _arguments_grammar(tool: ToolDeclaration, path: str, any_arguments: Grammar, compiler: GrammarCompiler) -> Grammar:
     if not tool.strict or not tool.parameters:
         return any_arguments
-    # Arguments are an object whatever the schema forgot to say.
-    return compiler.json({**tool.parameters, "type": "object"}, path, lenient=True)
+    # Arguments are an object whatever the schema forgot to say, and any object where it speaks of something else.
+    kinds = tool.parameters.get("type", "object")
+    if "object" not in kinds if isinstance(kinds, list) else kinds in _NO_OBJECTS:
+        return any_arguments
+    try:
+        return compiler.json({**tool.parameters, "type": "object"}, path, lenient=True)
+    except PromptError:
+        if "type" not in tool.parameters and compiler.allows(tool.parameters, path):
+            return any_arguments
+        raise
 
 
 def _thinking_budget(turn: Turn) -> int | None:
