@@ -171,7 +171,7 @@ class GrammarCompiler:
             part = part[step]
         if not isinstance(part, Mapping):
             return None
-        may_go = SCHEMA_NAMES
+        may_go: tuple[str, ...] = SCHEMA_NAMES
         if lenient:
             may_go += _MAY_SEEM_IMPOSSIBLE if error.startswith(_IMPOSSIBLE) else _SUPPORT_VARIES
         for keyword in may_go:
