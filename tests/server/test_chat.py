@@ -259,6 +259,22 @@ def test_what_cannot_be_obeyed_is_refused_by_name(serve, fields, param):
     assert param in error["message"]
 
 
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning", "reasoning_details"])
+def test_thinking_that_comes_back_is_read_under_every_name(serve, name):
+    call = {"id": "c", "type": "function", "function": {"name": "find", "arguments": Q}}
+    thought = {"role": "assistant", name: "Because.", "tool_calls": [call]}
+    history = [*USER, thought, {"role": "tool", "tool_call_id": "c", "content": "r"}]
+    prompt = serve().post("/apply-template", json={"messages": history}).json()["prompt"]
+    assert "<think>Because.</think>" in prompt
+    listed = [{**thought, name: None, "reasoning_details": [{"text": "x"}]}]
+    assert serve().post("/apply-template", json={"messages": [*USER, *listed]}).is_success
+
+
+def test_a_method_that_nobody_knows_is_refused_with_those_that_are(serve):
+    refused = serve().request("QUERY", PATH)
+    assert (refused.status_code, "POST" in refused.headers["allow"]) == (405, True)
+
+
 def test_unknown_fields_are_ignored(serve):
     body = {"messages": USER, "store": True, "metadata": {"a": 1}, "user": "x", "service_tier": "auto"}
     assert serve().post(PATH, json=body).status_code == 200

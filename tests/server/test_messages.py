@@ -174,6 +174,12 @@ def test_an_overlong_prompt_gets_the_words_clients_look_for(serve):
     assert message["message"].endswith(" tokens > 64 maximum")
 
 
+def test_a_prompt_of_any_length_is_counted(serve):
+    client = serve(context_length=64)
+    counted = client.post(PATH + "/count_tokens", json={"messages": [{"role": "user", "content": "a b c " * 100}]})
+    assert counted.json()["input_tokens"] > 64
+
+
 def test_server_tools_are_passed_over_and_the_other_prefix_works(serve):
     tools = [{"type": "web_search_20250305", "name": "web_search"}, TOOL]
     assert serve("Hello.").post("/anthropic" + PATH + "?beta=true", json={"messages": USER, "tools": tools}).is_success

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
+import httpx
 import pytest
 
-from tests.server.conftest import chunks
+from tests.fakes.engines import seeing_engine, tiny_tokenizer
+from tests.fakes.http_server import context_of, running
+from tests.media.files import encoded, noise
+from tests.server.conftest import chunks, events
 from tests.server.replies import CALL, END_SECTION, FIND, SECTION, TWO_CALLS, USER, Q, one_call
 
 PATH = "/v1/chat/completions"
 CALLED = {"name": "find", "arguments": Q}
+PNG = encoded(noise(60, 40))
 MARKERS = ("<|", "functions.", "</think>", "<think>")
+
+
+@pytest.fixture(scope="module")
+def seeing():
+    with running(context_of(seeing_engine(2048))) as url, httpx.Client(base_url=url, timeout=60) as client:
+        yield client
+
+
+def image(content):
+    url = "data:image/png;base64," + base64.b64encode(content).decode()
+    return {"type": "image_url", "image_url": {"url": url}}
 
 
 def both(client, ask):
@@ -174,11 +191,76 @@ def test_14_thinking_that_uses_up_the_limit_is_called_length_and_can_be_bounded(
     assert len(message["reasoning_content"]) < 20
 
 
+def test_15_an_image_in_the_result_of_a_tool_is_seen_and_a_bad_one_poisons_nothing(seeing):
+    result = {"role": "tool", "tool_call_id": "c", "content": [image(PNG)]}
+    call = {"id": "c", "type": "function", "function": {"name": "find", "arguments": Q}}
+    history = [*USER, {"role": "assistant", "tool_calls": [call]}, result]
+    ask = {"messages": history, "tools": [FIND], "max_tokens": 4, "temperature": 0}
+    good = seeing.post(PATH, json=ask).json()
+    bad = {**result, "content": [image(PNG), image(PNG[: len(PNG) // 2])]}
+    refused = seeing.post(PATH, json={**ask, "messages": [*history[:-1], bad]})
+    assert (refused.status_code, "failed to decode image" in refused.json()["error"]["message"]) == (400, True)
+    again = seeing.post(PATH, json=ask).json()
+    assert again["choices"] == good["choices"]
+    plain = seeing.post(PATH, json={**ask, "messages": [*history[:-1], {**result, "content": "here"}]}).json()
+    assert plain["usage"]["prompt_tokens"] < good["usage"]["prompt_tokens"]
+
+
+@pytest.mark.parametrize("size", [(28, 28), (300, 200), (57, 1)])
+def test_16_a_picture_has_as_many_places_in_the_prompt_as_it_has_tokens(seeing, size):
+    ask = {"messages": [{"role": "user", "content": [image(encoded(noise(*size)))]}], "max_tokens": 1}
+    rendered = seeing.post("/apply-template", json=ask).json()
+    width, height = (-(-side // 28) for side in size)
+    assert rendered["prompt"].count("<|media_pad|>") == 1
+    assert rendered["tokens"].count(tiny_tokenizer().special_ids["<|media_pad|>"]) == width * height
+    assert seeing.post(PATH, json=ask).json()["usage"]["prompt_tokens"] == len(rendered["tokens"])
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+def test_17_a_billing_line_that_changes_does_not_spoil_the_prefix(serve, as_text):
+    client = serve("Hello.")
+    for number in range(2):
+        lines = [f"x-anthropic-billing-header: cch={number};", "You are a helpful agent. " * 8]
+        system = "\n".join(lines) if as_text else [{"type": "text", "text": line} for line in lines]
+        ask = {"messages": USER, "system": system, "max_tokens": 2}
+        usage = client.post("/v1/messages", json=ask).json()["usage"]
+    assert usage["cache_read_input_tokens"] > 64
+    assert usage["input_tokens"] <= 1, "all but the token that must be run again"
+
+
+def test_17b_calls_written_anew_by_the_client_are_read_from_the_cache(serve):
+    client = serve(CALL, TWO_CALLS.replace(":0", ":9"))
+    first = client.post(PATH, json={"messages": USER, "tools": [FIND]}).json()
+    message = first["choices"][0]["message"]
+    call = {**message["tool_calls"][0], "id": "toolu_x", "function": {"name": "find", "arguments": '{"q":"x"}'}}
+    history = [*USER, {**message, "tool_calls": [call]}, {"role": "tool", "tool_call_id": "toolu_x", "content": "r"}]
+    usage = client.post(PATH, json={"messages": history, "tools": [FIND], "max_tokens": 1}).json()["usage"]
+    assert usage["cached_tokens"] >= first["usage"]["total_tokens"] - 1
+
+
 def test_18_a_system_message_in_the_middle_is_rendered_where_it_stands(serve):
     history = [*USER, {"role": "system", "content": "mid"}, {"role": "developer", "content": "dev"}]
     prompt = serve().post("/apply-template", json={"messages": history}).json()["prompt"]
     assert prompt.index("hi") < prompt.index("<|im_system|>system<|im_middle|>mid") < prompt.index("dev")
     assert "developer" not in prompt
+
+
+def test_19_tools_of_codex_are_taken_and_its_mcp_tools_find_their_way_back(serve):
+    mcp = {"type": "namespace", "name": "mcp__files", "tools": [{"type": "function", "name": "read", "parameters": {}}]}
+    others = [{"type": kind} for kind in ("web_search", "local_shell", "image_generation", "tool_search", "brand_new")]
+    tools = [*others, mcp, {"type": "function", **FIND["function"]}]
+    client = serve(f"</think>{SECTION}{one_call('mcp__files__read', 0, '{}')}{END_SECTION}", "Fine.</think>Done.")
+    body = client.post("/v1/responses", json={"input": "hi", "tools": tools}).json()
+    call = body["output"][-1]
+    assert (call["type"], call["namespace"], call["name"]) == ("function_call", "mcp__files", "read")
+    streamed = client.post("/v1/responses", json={"input": "hi", "tools": tools, "stream": True})
+    done = [data["item"] for name, data in events(streamed) if name == "response.output_item.done"]
+    assert (done[-1]["namespace"], done[-1]["name"]) == ("mcp__files", "read")
+    result = {"type": "function_call_output", "call_id": call["call_id"], "output": "text"}
+    items = [{"role": "user", "content": "hi"}, *body["output"], result]
+    second = client.post("/v1/responses", json={"input": items, "tools": tools}).json()
+    assert second["output"][-1]["content"][0]["text"] == "Done."
+    assert second["usage"]["input_tokens_details"]["cached_tokens"] >= body["usage"]["total_tokens"] - 1
 
 
 def test_20_a_grammar_that_fails_ends_one_request(serve, monkeypatch):

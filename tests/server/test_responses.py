@@ -56,6 +56,17 @@ def test_the_limit_makes_it_incomplete(serve):
     assert (body["status"], body["incomplete_details"]) == ("incomplete", {"reason": "max_output_tokens"})
 
 
+def test_a_call_cut_off_by_the_limit_is_in_no_output(serve):
+    client = serve(CALL)
+    ask = {"input": "hi", "tools": [TOOL], "max_output_tokens": 25}
+    assert [item["type"] for item in client.post(PATH, json=ask).json()["output"]] == ["reasoning"]
+    found = events(client.post(PATH, json={**ask, "stream": True}))
+    assert found[-1][0] == "response.incomplete"
+    assert [item["type"] for item in found[-1][1]["response"]["output"]] == ["reasoning"]
+    cut = [data["item"] for name, data in found if name == "response.output_item.done"][-1]
+    assert (cut["type"], cut["status"]) == ("function_call", "incomplete")
+
+
 def test_a_tool_loop_keeps_reasoning_calls_and_results_together(serve):
     client = serve(CALL, "Found.</think>It is there.")
     first = client.post(PATH, json={"input": "hi", "tools": [TOOL]}).json()

@@ -123,10 +123,20 @@ def _message(data: Any, path: str) -> Message:
     return Message(
         role=role,
         content=_content(fields.get("content"), f"{path}.content"),
-        reasoning_content=_text(fields, "reasoning_content", path) or _text(fields, "reasoning", path),
+        reasoning_content=_reasoning(fields, path),
         tool_calls=_tool_calls(calls, f"{path}.tool_calls"),
         tool_call_id=tool_call_id,
         name=_text(fields, "name", path),
+    )
+
+
+def _reasoning(fields: Mapping[str, Any], path: str) -> str:
+    """What was thought, under whichever name the client was given it; as a list, `reasoning_details` means nothing."""
+    details = fields.get("reasoning_details")
+    return (
+        _text(fields, "reasoning_content", path)
+        or _text(fields, "reasoning", path)
+        or (details if isinstance(details, str) else "")
     )
 
 
@@ -149,6 +159,8 @@ def _part(data: Any, path: str) -> Part:
             return TextPart(_required_text(fields, "refusal", path))
         case "image_url" | "input_image":
             return ImagePart(_url(fields.get("image_url"), f"{path}.image_url"))
+        case "image" if "source" in fields:
+            return ImagePart(source_url(fields["source"], f"{path}.source"))
         case "image":
             return ImagePart(_url(fields.get("image"), f"{path}.image"))
         case "video_url":
@@ -167,6 +179,16 @@ def _url(data: Any, path: str) -> str:
     if not isinstance(url, str) or not url:
         raise PromptError(f"{path}: found {_shown(data)}, expected a URL or an object with a 'url'")
     return url
+
+
+def source_url(data: Any, path: str) -> str:
+    """The URL of an image in the form of the Messages API. Raises PromptError."""
+    match data:
+        case {"type": "base64", "data": str() as content}:
+            return f"data:{data.get('media_type')};base64,{content}"
+        case {"type": "url", "url": str() as url} if url:
+            return url
+    raise PromptError(f"{path}: expected base64 data with a media_type, or a url")
 
 
 def _tool_calls(data: Any, path: str) -> tuple[ToolCall, ...]:

@@ -74,7 +74,9 @@ def _route(path: str, by_method: dict[str, Endpoint], context: Context) -> Route
 async def _unknown_path(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
-        return error_response(
-            request.scope, ApiError(WRONG_METHOD, f"{request.method[:20]} is not a method of this path")
-        )
+        wrong = ApiError(WRONG_METHOD, f"{request.method[:20]} is not a method of this path")
+        response = error_response(request.scope, wrong)
+        # The route knows every method there is, so this is one that nobody could mean.
+        response.headers["allow"] = "GET, POST, DELETE, OPTIONS"
+        return response
     return error_response(request.scope, ApiError(NOT_FOUND, "this path does not exist"))

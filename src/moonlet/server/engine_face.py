@@ -85,3 +85,7 @@ class EngineFace(Protocol):
     def stats(self) -> EngineStats:
         """This moment."""
         ...
+
+    async def close(self) -> None:
+        """End every open reply with EngineClosedError, and keep what is to be kept. Nothing on a second call."""
+        ...

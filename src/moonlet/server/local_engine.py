@@ -57,3 +57,6 @@ class LocalEngine:
 
     def stats(self) -> EngineStats:
         return self._engine.stats()
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._engine.close)

@@ -16,7 +16,7 @@ _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 def complete_calls(reply: Reply) -> tuple[ToolCall, ...]:
     """The calls that can be made: a call cut off by the limit is none."""
-    return tuple(call for call in reply.tool_calls if _is_object(call.arguments))
+    return tuple(call for call in reply.tool_calls if is_complete(call.arguments))
 
 
 def shown_reason(reply: Reply) -> ShownReason:
@@ -28,7 +28,8 @@ def shown_reason(reply: Reply) -> ShownReason:
     return "stop"
 
 
-def _is_object(arguments: str) -> bool:
+def is_complete(arguments: str) -> bool:
+    """Whether the arguments are a whole JSON object."""
     try:
         return isinstance(json.loads(arguments), dict)
     except (ValueError, RecursionError):

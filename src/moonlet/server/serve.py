@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import signal
 import socket
 from collections.abc import Callable
+from types import FrameType
 
 import uvicorn
 
@@ -19,6 +22,9 @@ logger = logging.getLogger(__name__)
 
 Load = Callable[[], EngineFace]
 """Loads the model; blocks, so it is called in a thread."""
+
+_LAST_WORDS_S = 5.0
+"""Time to send the ends of replies that were cut short by the end of the server."""
 
 
 def serve(options: ServeOptions, load: Load, announce: Callable[[str], None]) -> None:
@@ -36,7 +42,8 @@ def serve(options: ServeOptions, load: Load, announce: Callable[[str], None]) ->
             access_log=False,
             server_header=False,
             lifespan="off",
-            timeout_graceful_shutdown=max(1, round(options.shutdown_s)),
+            # Replies end by themselves before that; this is for clients that do not read theirs.
+            timeout_graceful_shutdown=math.ceil(options.shutdown_s + _LAST_WORDS_S),
         ),
         context,
     )
@@ -58,6 +65,8 @@ async def _run(
         server.should_exit = True
     await serving
     await loading
+    if context.loaded_engine is not None:
+        await context.loaded_engine.close()
 
 
 class _Server(uvicorn.Server):
@@ -71,7 +80,25 @@ class _Server(uvicorn.Server):
         """Finish or hand back what runs, within the limit."""
         self._context.is_stopping = True
         logger.info("stopping: running requests get %g seconds", self._context.options.shutdown_s)
+        ending = asyncio.ensure_future(self._end_replies())
         await super().shutdown(sockets)
+        ending.cancel()
+        await asyncio.gather(ending, return_exceptions=True)
+
+    async def _end_replies(self) -> None:
+        """After the time they are given: each is told in the way of its API, inside the stream where it has one."""
+        await asyncio.sleep(self._context.options.shutdown_s)
+        if self._context.loaded_engine is not None:
+            await self._context.loaded_engine.close()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop in good order, and let the program end as one that did what it was told.
+
+        While the model is loading there is nothing to finish, and the signal ends the program; so does a second Ctrl+C.
+        """
+        if self._context.loaded_engine is None or (self.should_exit and sig == signal.SIGINT):
+            super().handle_exit(sig, frame)
+        self.should_exit = True
 
 
 def _listener(options: ServeOptions) -> socket.socket:

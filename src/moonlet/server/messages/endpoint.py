@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from moonlet.engine.result import Reply
-from moonlet.server.answer import Opening, answer, prepare
+from moonlet.server.answer import Opening, answer, prepare_any_length
 from moonlet.server.context import Context
 from moonlet.server.endpoint import Endpoint, json_answer, read
 from moonlet.server.messages.encode import MessageEncoder, whole
@@ -31,7 +31,7 @@ async def count_tokens(context: Context, request: Request) -> Response:
     """How many tokens a request feeds."""
     body = await read(context, request, MessagesBody)
     context.check_model(body.model)
-    prepared = await prepare(context, parse_messages_body(body, context.rules()).turn)
+    prepared = await prepare_any_length(context, parse_messages_body(body, context.rules()).turn)
     return json_answer({"input_tokens": prepared.num_prompt_tokens})
 
 

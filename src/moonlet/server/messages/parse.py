@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from moonlet.chat.messages import Message
+from moonlet.chat.messages import Message, source_url
 from moonlet.chat.tools import parse_tools
 from moonlet.engine.response_format import parse_json_schema
 from moonlet.engine.turn import JsonOutput, ToolChoice, Turn
@@ -76,7 +76,7 @@ def _turn(data: Any, path: str) -> list[dict[str, Any]]:
         raise PromptError(f"{path}.role: expected user, assistant or system")
     content = data.get("content")
     if isinstance(content, str):
-        return [{"role": role, "content": content}]
+        return [{"role": role, "content": _without_billing(content) if role == "system" else content}]
     if not isinstance(content, list):
         raise PromptError(f"{path}.content: expected text or a list of blocks")
     if role == "system":
@@ -107,12 +107,8 @@ def _part(block: Any, path: str) -> dict[str, Any]:
     match block:
         case {"type": "text"}:
             return {"type": "text", "text": _text(block.get("text"), f"{path}.text")}
-        case {"type": "image", "source": {"type": "base64", "data": str() as data} as source}:
-            return {"type": "image_url", "image_url": f"data:{source.get('media_type')};base64,{data}"}
-        case {"type": "image", "source": {"type": "url", "url": str() as url}}:
-            return {"type": "image_url", "image_url": url}
         case {"type": "image"}:
-            raise PromptError(f"{path}.source: expected base64 data with a media_type, or a url")
+            return {"type": "image_url", "image_url": source_url(block.get("source"), f"{path}.source")}
         case {"type": str() as kind}:
             raise PromptError(f"{path}.type: {kind[:40]!r} blocks are not supported here, only text and images")
     raise PromptError(f"{path}: expected a block with a type")
@@ -142,7 +138,7 @@ def _call(block: Mapping[str, Any], path: str) -> dict[str, Any]:
 def _system_text(system: Any, path: str) -> str:
     """The blocks of a system prompt, a line between them; a client's billing line is none of the model's business."""
     if system is None or isinstance(system, str):
-        return system or ""
+        return _without_billing(system or "")
     texts: list[str] = []
     for index, block in enumerate(system):
         match block:
@@ -152,6 +148,11 @@ def _system_text(system: Any, path: str) -> str:
             case _:
                 raise PromptError(f"{path}[{index}]: expected a text block")
     return "\n".join(texts)
+
+
+def _without_billing(text: str) -> str:
+    """A system prompt in one piece, where the line is the first of several."""
+    return text.partition("\n")[2] if text.startswith(_BILLING_LINE) else text
 
 
 def _tools(data: list[Any]) -> list[dict[str, Any]]:
@@ -196,7 +197,7 @@ def _output_format(config: OutputConfig | None) -> JsonOutput | None:
 
 
 def _budget(thinking: ThinkingField | None, max_tokens: int | None) -> int | None:
-    if thinking is None or thinking.budget_tokens is None:
+    if thinking is None or thinking.budget_tokens is None or thinking.type == "disabled":
         return None
     budget = thinking.budget_tokens
     if budget < MIN_THINKING_BUDGET or (max_tokens is not None and budget >= max_tokens):

@@ -12,7 +12,7 @@ from moonlet.chat.messages import ToolCall
 from moonlet.engine.result import Reply, TokenLogprob, Usage
 from moonlet.server import sse
 from moonlet.server.errors import ApiError
-from moonlet.server.reply_view import complete_calls, new_id, shown_reason
+from moonlet.server.reply_view import complete_calls, is_complete, new_id, shown_reason
 from moonlet.server.responses.tools import ToolTable
 
 Item = dict[str, Any]
@@ -193,8 +193,10 @@ class ResponseEncoder:
         else:
             name = self._shown(item, "completed")["name"]
             yield self._event("response.function_call_arguments.done", **where, name=name, arguments=item.text)
-        shown = self._shown(item, "completed")
-        self._output.append(shown)
+        cut_off = item.call is not None and not is_complete(item.text)
+        shown = self._shown(item, "incomplete" if cut_off else "completed")
+        if not cut_off:
+            self._output.append(shown)
         yield self._event("response.output_item.done", output_index=item.index, item=shown)
 
     def _shown(self, item: _OpenItem, status: str) -> Item:
