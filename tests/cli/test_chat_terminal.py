@@ -15,7 +15,7 @@ import pytest
 from tests.fakes.pty_process import PtyProcess
 
 ROOT = Path(__file__).parents[2]
-PROGRAM = [sys.executable, "-m", "tests.fakes.chat_program", "chat"]
+PROGRAM = [sys.executable, "-m", "tests.fakes.program", "chat"]
 LONG = "Let me think.</think>" + "word " * 400
 
 

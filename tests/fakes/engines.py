@@ -46,8 +46,8 @@ def babbling_model() -> ScriptedModel:
     return model_of(script)
 
 
-def model_of(script: Script) -> ScriptedModel:
-    return ScriptedModel(script, tiny_tokenizer().vocab_size)
+def model_of(script: Script, max_position_embeddings: int = 4096) -> ScriptedModel:
+    return ScriptedModel(script, tiny_tokenizer().vocab_size, max_position_embeddings)
 
 
 def hashing_model() -> ScriptedModel:

@@ -6,7 +6,9 @@ the page table; a wrong slot, page, length or position fails there and then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -92,6 +94,50 @@ def reciting_script(tokenizer: Tokenizer, replies: Sequence[str]) -> Script:
         said = len(context) - start
         logits = torch.zeros(tokenizer.vocab_size)
         logits[ids[said] if said < len(ids) else tokenizer.im_end_id] = 50.0
+        return logits
+
+    return script
+
+
+def agent_script(tokenizer: Tokenizer, name: str, arguments: Mapping[str, Any], answer: str) -> Script:
+    """What a program with tools is tried with: one call of its tool `name`, and `answer` once it has been made.
+
+    The call comes only where the prompt declares that tool; requests beside it, such as for a title, get the answer
+    at once. Where a grammar forbids the answer, the shortest JSON that it allows is likely.
+    """
+    ids = tokenizer.special_ids
+    middle, call_end, end_think = ids["<|im_middle|>"], ids["<|tool_call_end|>"], tokenizer.end_think_id
+    call = (
+        f"<|tool_calls_section_begin|><|tool_call_begin|>functions.{name}:0<|tool_call_argument_begin|>"
+        f"{json.dumps(dict(arguments))}<|tool_call_end|><|tool_calls_section_end|>"
+    )
+    call_ids, answer_ids = tokenizer.encode_with_specials(call), tokenizer.encode_with_specials(answer)
+    reasoning_ids = [*tokenizer.encode("Look."), end_think]
+    declaration = [ids["<|im_system|>"], *tokenizer.encode("tool_declare")]
+    as_type, as_json = f"type {name} =", f'"name":"{name}"'
+    fallback = torch.zeros(tokenizer.vocab_size)
+    for rank, text in enumerate(('{"', "}", '"', "]", "0", ":", ",")):
+        token_id, *rest = tokenizer.encode(text)
+        if not rest:
+            fallback[token_id] = 30 - rank
+
+    def script(context: list[int]) -> Tensor:
+        start = len(context) - context[::-1].index(middle) if middle in context else len(context)
+        said = context[start:]
+        reply = answer_ids
+        if context[: len(declaration)] == declaration and call_end not in context[:start]:
+            tools = tokenizer.decode(context[: context.index(tokenizer.im_end_id)])
+            reply = call_ids if as_type in tools or as_json in tools else answer_ids
+        if said[:1] == [tokenizer.think_id]:
+            said = said[1:]
+            if said[:1] != [end_think]:
+                reply = [*reasoning_ids, *reply]
+            else:
+                said = said[1:]
+        logits = fallback.clone()
+        logits[tokenizer.im_end_id] = 40.0
+        if said == reply[: len(said)] and len(said) < len(reply):
+            logits[reply[len(said)]] = 50.0
         return logits
 
     return script

@@ -183,3 +183,14 @@ def test_a_prompt_of_any_length_is_counted(serve):
 def test_server_tools_are_passed_over_and_the_other_prefix_works(serve):
     tools = [{"type": "web_search_20250305", "name": "web_search"}, TOOL]
     assert serve("Hello.").post("/anthropic" + PATH + "?beta=true", json={"messages": USER, "tools": tools}).is_success
+
+
+def test_a_reply_bears_the_model_name_that_was_asked_for(serve):
+    """Claude Code drops the thinking of a reply that seems to come from another model."""
+    client = serve()
+    ask = {"messages": USER, "max_tokens": 100}
+    assert client.post(PATH, json={**ask, "model": "kimi-k2.5"}).json()["model"] == "kimi-k2.5"
+    streamed = events(client.post(PATH, json={**ask, "model": "kimi-k2.5", "stream": True}))
+    assert streamed[0][1]["message"]["model"] == "kimi-k2.5"
+    for without in ({}, {"model": "x" * 10_000}):
+        assert client.post(PATH, json={**ask, **without}).json()["model"] == "K25-nano"

@@ -17,13 +17,17 @@ from moonlet.server.messages.parse import parse_messages_body
 from moonlet.server.messages.schema import MessagesBody
 from moonlet.server.reply_view import new_id
 
+MAX_MODEL_CHARS = 256
+
 
 async def messages(context: Context, request: Request) -> Response:
     """The next turn of a conversation."""
     body = await read(context, request, MessagesBody)
     context.check_model(body.model)
     job = parse_messages_body(body, context.rules())
-    wire = _MessagesWire(new_id("msg_"), context.model_name, request.state.request_id)
+    # Claude Code sends the thinking of a reply back only if the reply bears the model's name as it was asked for.
+    name = body.model if body.model and len(body.model) <= MAX_MODEL_CHARS else context.model_name
+    wire = _MessagesWire(new_id("msg_"), name, request.state.request_id)
     return await answer(context, request, job, wire)
 
 
