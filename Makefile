@@ -8,7 +8,7 @@ STAMP  := $(VENV)/.installed
 SOURCES := pyproject.toml CMakeLists.txt $(shell find csrc -type f)
 PYTHON_FOLDERS := src tests bench
 
-.PHONY: chat test lint types unit format clean
+.PHONY: chat test lint types unit api format clean
 
 # The question reaches the program through the environment, as it was typed: its quotes, dollars and backticks are text.
 chat: export MOONLET_QUESTION := $(value PROMPT)
@@ -35,6 +35,10 @@ types: $(STAMP)
 
 unit: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# Some minutes: 2,000 requests made from /openapi.json.
+api: $(STAMP)
+	MOONLET_API_CASES=2000 $(BIN)/python -m pytest tests/server/test_openapi.py
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix $(PYTHON_FOLDERS)

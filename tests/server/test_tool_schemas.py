@@ -10,9 +10,11 @@ from typing import Any
 import httpx
 import pytest
 from jsonschema import Draft202012Validator
+from starlette.testclient import TestClient
 
+from moonlet.server.app import build_app
 from tests.fakes.engines import babbling_model, engine_of
-from tests.fakes.http_server import context_of, running
+from tests.fakes.http_server import context_of
 from tests.server.conftest import chunks
 from tests.server.replies import USER
 from tests.server.tool_schemas import HOLDS, PASSED_OVER, REFUSED, closed
@@ -44,7 +46,7 @@ def of_objects(schema: Any) -> Any:
 @pytest.fixture(scope="module")
 def client():
     engine = engine_of(babbling_model(), context_length=4096, chunk_size=512)
-    with running(context_of(engine)) as url, httpx.Client(base_url=url, timeout=60) as found:
+    with TestClient(build_app(context_of(engine)), base_url="http://localhost") as found:
         yield found
 
 

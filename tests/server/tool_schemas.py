@@ -48,7 +48,7 @@ HOLDS: dict[str, Schema] = {
     "allOf of a reference": {"$defs": {"B": obj(a=TEXT)}, "allOf": [{"$ref": "#/$defs/B"}], **obj(c=INT)},
     "const": obj(a={"const": "x"}, b={"const": None}, c={"const": {"d": [1, "é"]}}),
     "enum": of_a(enum=["a", 1, None, 2.5, True, {"b": 1}, [2]]),
-    "a huge enum": of_a(enum=[f"item-{i}" for i in range(300)]),
+    "a huge enum": of_a(enum=[f"item-{i}" for i in range(100)]),
     "enum beside a type": of_a(type="string", enum=["a", 1]),
     "enum of signs": of_a(enum=["\u2028", "\U0001f600", "\t", '"', "\\", "\x7f"]),
     "whole numbers": obj(a={**INT, "minimum": -5, "maximum": 7}, b={**INT, "exclusiveMinimum": 3}),

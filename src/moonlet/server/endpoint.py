@@ -15,18 +15,24 @@ from moonlet.server.body import check_content_type, parse_json, read_body, valid
 from moonlet.server.context import Context
 
 BodyT = TypeVar("BodyT", bound=BaseModel)
+JSON, EVENTS, TEXT, FORM = "application/json", "text/event-stream", "text/plain", "multipart/form-data"
 Handler = Callable[[Context, Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A path, what answers it and, for /openapi.json, what it takes."""
+    """A path, what answers it and, for /openapi.json, what it takes and gives.
+
+    gives: the content types of a good answer; none where there is no good answer.
+    """
 
     method: str
     path: str
     handler: Handler
     summary: str
     body: type[BaseModel] | None = None
+    body_type: str = JSON
+    gives: tuple[str, ...] = (JSON,)
 
 
 async def read(context: Context, request: Request, model: type[BodyT]) -> BodyT:
@@ -40,4 +46,4 @@ async def read(context: Context, request: Request, model: type[BodyT]) -> BodyT:
 
 def json_answer(value: Any, status: int = 200) -> Response:
     """A JSON body."""
-    return Response(sse.to_json(value), status, media_type="application/json")
+    return Response(sse.to_json(value), status, media_type=JSON)

@@ -9,14 +9,13 @@ from moonlet.server import sse
 from moonlet.server.errors import ApiError
 
 
-def is_anthropic(scope: Scope) -> bool:
+def is_anthropic(path: str) -> bool:
     """Whether the path belongs to the Messages API."""
-    path: str = scope["path"]
     return path.startswith(("/v1/messages", "/anthropic/"))
 
 
 def error_response(scope: Scope, error: ApiError) -> Response:
     """Status, body and headers of `error`."""
     request_id = scope["state"]["request_id"]
-    body = error.anthropic_body(request_id) if is_anthropic(scope) else error.openai_body()
+    body = error.anthropic_body(request_id) if is_anthropic(scope["path"]) else error.openai_body()
     return Response(sse.to_json(body), error.kind.status, error.headers, "application/json")

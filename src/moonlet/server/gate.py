@@ -108,7 +108,7 @@ class Gate:
 
     def _response_headers(self, scope: Scope, request_id: str) -> dict[str, str]:
         headers = {"x-request-id": request_id, "x-trace-id": request_id}
-        if is_anthropic(scope):
+        if is_anthropic(scope["path"]):
             headers["request-id"] = request_id
         origin = Headers(scope=scope).get("origin")
         if origin is not None and self._allows_origin(origin):

@@ -10,9 +10,22 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from moonlet import __version__
-from moonlet.server.endpoint import Endpoint
+from moonlet.server.endpoint import JSON, Endpoint
+from moonlet.server.error_response import is_anthropic
 
+
+def _object(**properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
+_TEXT = {"type": "string"}
 _PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
+_ERRORS: dict[str, Any] = {
+    "Error": _object(
+        error=_object(message=_TEXT, type=_TEXT, param={"type": ["string", "null"]}, code={"type": ["string", "null"]})
+    ),
+    "AnthropicError": _object(type={"const": "error"}, error=_object(type=_TEXT, message=_TEXT), request_id=_TEXT),
+}
 _REFERENCE = "#/components/schemas/{model}"
 
 
@@ -31,22 +44,25 @@ def openapi_document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
         "info": {"title": "moonlet", "version": __version__},
         "paths": paths,
         "components": {
-            "schemas": schemas.get("$defs", {}),
+            "schemas": {**schemas.get("$defs", {}), **_ERRORS},
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
         },
     }
 
 
 def _operation(endpoint: Endpoint) -> dict[str, Any]:
+    kind = "AnthropicError" if is_anthropic(endpoint.path) else "Error"
+    refused = {JSON: {"schema": {"$ref": _REFERENCE.format(model=kind)}}}
     operation: dict[str, Any] = {
         "summary": endpoint.summary,
         "operationId": f"{endpoint.method.lower()}{re.sub('[^a-z0-9]+', '_', endpoint.path.lower())}",
         "responses": {
-            "200": {"description": "Done."},
-            "4XX": {"description": "The request is at fault; the body says how."},
-            "503": {"description": "The model is loading, or the server is stopping."},
+            "4XX": {"description": "The request is at fault; the body says how.", "content": refused},
+            "503": {"description": "The model is loading, or the server is stopping.", "content": {JSON: {}}},
         },
     }
+    if endpoint.gives:
+        operation["responses"]["200"] = {"description": "Done.", "content": {kind: {} for kind in endpoint.gives}}
     names = _PARAMETER.findall(endpoint.path)
     if names:
         operation["parameters"] = [
@@ -54,5 +70,5 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
         ]
     if endpoint.body is not None:
         schema = {"$ref": _REFERENCE.format(model=endpoint.body.__name__)}
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        operation["requestBody"] = {"required": True, "content": {endpoint.body_type: {"schema": schema}}}
     return operation

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from moonlet.chat.messages import ROLES
+
 
 class Body(BaseModel):
     """The top of a request. Known fields have exactly their type; unknown ones are kept apart, to be logged."""
@@ -19,7 +21,13 @@ class Part(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
 
 
-Messages = Annotated[list[Any], Field(description="Chat messages with roles system, developer, user, assistant, tool.")]
+def messages_of(*roles: str) -> Any:
+    """For the document: what `messages` hold. They are read by hand, to name what is wrong by its path."""
+    message = {"type": "object", "properties": {"role": {"enum": list(roles)}}, "required": ["role"]}
+    return Field(min_length=1, json_schema_extra={"items": message})
+
+
+Messages = Annotated[list[Any], messages_of(*ROLES)]
 Tools = Annotated[list[Any] | None, Field(description="Functions the model may call, with JSON Schema parameters.")]
 Object = Annotated[dict[str, Any], Field(description="A JSON object.")]
 ToolChoiceField = Annotated[

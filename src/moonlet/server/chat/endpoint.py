@@ -16,7 +16,7 @@ from moonlet.server.chat.encode import ChunkEncoder, Envelope, whole
 from moonlet.server.chat.parse import parse_chat
 from moonlet.server.chat.schema import ChatBody
 from moonlet.server.context import Context
-from moonlet.server.endpoint import Endpoint, read
+from moonlet.server.endpoint import EVENTS, JSON, Endpoint, read
 from moonlet.server.job import Job
 
 FINGERPRINT = f"moonlet-{__version__}"
@@ -44,4 +44,9 @@ class _ChatWire:
         return whole(reply, self.job, opening.thinks, self.envelope, both_fields=self.both_fields)
 
 
-ENDPOINTS = (Endpoint("POST", "/v1/chat/completions", chat_completions, "The next turn of a conversation.", ChatBody),)
+ENDPOINTS = (
+    Endpoint(
+        *("POST", "/v1/chat/completions", chat_completions, "The next turn of a conversation.", ChatBody),
+        gives=(JSON, EVENTS),
+    ),
+)

@@ -20,7 +20,7 @@ class ChatBody(Body):
     """A chat request. What is absent takes the default of the model and the mode."""
 
     model: str | None = None
-    messages: Messages = Field(min_length=1)
+    messages: Messages
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     max_completion_tokens: int | None = Field(None, ge=-1, description="Most tokens of the reply, thinking included.")

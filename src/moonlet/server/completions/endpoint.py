@@ -22,7 +22,7 @@ from moonlet.server.completions.parse import CompletionJob, parse_completion
 from moonlet.server.completions.schema import CompletionBody
 from moonlet.server.conduct import unless_disconnected, with_signs_of_life
 from moonlet.server.context import Context
-from moonlet.server.endpoint import Endpoint, json_answer, read
+from moonlet.server.endpoint import EVENTS, JSON, Endpoint, json_answer, read
 from moonlet.server.engine_face import ItemStream
 from moonlet.server.reply_view import new_id
 
@@ -161,4 +161,6 @@ async def _to_end(stream: ItemStream[str, Completion]) -> None:
         pass
 
 
-ENDPOINTS = (Endpoint("POST", "/v1/completions", completions, "What follows raw prompts.", CompletionBody),)
+ENDPOINTS = (
+    Endpoint("POST", "/v1/completions", completions, "What follows raw prompts.", CompletionBody, gives=(JSON, EVENTS)),
+)

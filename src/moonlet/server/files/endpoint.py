@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Annotated, Any, Literal, get_args
 
+from pydantic import BaseModel, Field
 from python_multipart.exceptions import MultipartParseError
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
@@ -13,11 +14,19 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from moonlet.server.context import Context
-from moonlet.server.endpoint import Endpoint, json_answer
+from moonlet.server.endpoint import FORM, Endpoint, json_answer
 from moonlet.server.errors import INVALID, NOT_FOUND, NOT_JSON, TIMED_OUT, TOO_LARGE, ApiError
 from moonlet.server.files.store import MAX_FILE_BYTES, StoredFile
 
-_PURPOSES = ("image", "video")
+Purpose = Literal["image", "video"]
+_PURPOSES = get_args(Purpose)
+
+
+class UploadForm(BaseModel):
+    """What an upload holds. Read by hand, as it comes, so that too much of it is refused in time."""
+
+    file: Annotated[bytes, Field(min_length=1, json_schema_extra={"format": "binary"})]
+    purpose: Purpose
 
 
 async def upload(context: Context, request: Request) -> Response:
@@ -103,7 +112,7 @@ def _shown(stored: StoredFile) -> dict[str, Any]:
 
 
 ENDPOINTS = (
-    Endpoint("POST", "/v1/files", upload, "Keep an image or a video for ms://{id}."),
+    Endpoint("POST", "/v1/files", upload, "Keep an image or a video for ms://{id}.", UploadForm, body_type=FORM),
     Endpoint("GET", "/v1/files", listed, "All files."),
     Endpoint("GET", "/v1/files/{file_id}", one, "One file's facts."),
     Endpoint("DELETE", "/v1/files/{file_id}", delete, "Forget a file."),

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from moonlet.engine.result import Reply
 from moonlet.server.answer import Opening, answer, prepare_any_length
 from moonlet.server.context import Context
-from moonlet.server.endpoint import Endpoint, json_answer, read
+from moonlet.server.endpoint import EVENTS, JSON, Endpoint, json_answer, read
 from moonlet.server.messages.encode import MessageEncoder, whole
 from moonlet.server.messages.parse import parse_messages_body
 from moonlet.server.messages.schema import MessagesBody
@@ -53,10 +53,10 @@ class _MessagesWire:
 
 
 ENDPOINTS = tuple(
-    Endpoint("POST", prefix + path, handler, summary, MessagesBody)
+    Endpoint("POST", prefix + path, handler, summary, MessagesBody, gives=gives)
     for prefix in ("", "/anthropic")
-    for path, handler, summary in (
-        ("/v1/messages", messages, "The next turn of a conversation (Anthropic)."),
-        ("/v1/messages/count_tokens", count_tokens, "How many tokens a request feeds."),
+    for path, handler, summary, gives in (
+        ("/v1/messages", messages, "The next turn of a conversation (Anthropic).", (JSON, EVENTS)),
+        ("/v1/messages/count_tokens", count_tokens, "How many tokens a request feeds.", (JSON,)),
     )
 )

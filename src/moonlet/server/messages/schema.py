@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from moonlet.server.schema import Body, Object, Part
+from moonlet.server.schema import Body, Object, Part, messages_of
 from moonlet.server.thinking import ThinkingField
 
 
@@ -21,7 +21,7 @@ class MessagesBody(Body):
     """A Messages request."""
 
     model: str | None = None
-    messages: list[Any] = Field(min_length=1, description="Turns with content blocks.")
+    messages: Annotated[list[Any], messages_of("user", "assistant", "system")]
     system: str | list[Any] | None = None
     max_tokens: int | None = Field(None, ge=1)
     tools: list[Any] | None = None

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from moonlet import __version__
 from moonlet.server.context import Context
-from moonlet.server.endpoint import Endpoint, json_answer
+from moonlet.server.endpoint import TEXT, Endpoint, json_answer
 from moonlet.server.errors import MODEL_NOT_FOUND, ApiError
 from moonlet.server.metrics import CONTENT_TYPE
 
@@ -110,11 +110,11 @@ def _model(context: Context) -> dict[str, Any]:
 
 
 ENDPOINTS = (
-    Endpoint("GET", "/", root, "A sign that somebody is here."),
+    Endpoint("GET", "/", root, "A sign that somebody is here.", gives=(TEXT,)),
     Endpoint("GET", "/health", health, "Whether requests can be served."),
     Endpoint("GET", "/v1/models", models, "The model."),
     Endpoint("GET", "/v1/models/{name:path}", one_model, "The model by its name."),
-    Endpoint("GET", "/metrics", metrics, "Numbers for Prometheus."),
+    Endpoint("GET", "/metrics", metrics, "Numbers for Prometheus.", gives=(TEXT,)),
     Endpoint("GET", "/props", props, "Build, limits, template and modalities."),
     Endpoint("GET", "/slots", slots, "Live requests."),
     Endpoint("GET", "/v1/users/me/balance", balance, "Nothing is billed here."),

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from moonlet.engine.result import Reply
 from moonlet.server.answer import Opening, answer
 from moonlet.server.context import Context
-from moonlet.server.endpoint import Endpoint, read
+from moonlet.server.endpoint import EVENTS, JSON, Endpoint, read
 from moonlet.server.errors import NOT_FOUND, ApiError
 from moonlet.server.reply_view import new_id
 from moonlet.server.responses.encode import ResponseEncoder, Shell, whole
@@ -61,6 +61,9 @@ class _ResponsesWire:
 
 
 ENDPOINTS = (
-    Endpoint("POST", "/v1/responses", responses, "The next turn of a conversation (Responses).", ResponsesBody),
-    Endpoint("GET", "/v1/responses/{response_id}", not_kept, "Always 404: responses are not kept."),
+    Endpoint(
+        *("POST", "/v1/responses", responses, "The next turn of a conversation (Responses).", ResponsesBody),
+        gives=(JSON, EVENTS),
+    ),
+    Endpoint("GET", "/v1/responses/{response_id}", not_kept, "Always 404: responses are not kept.", gives=()),
 )

@@ -38,7 +38,12 @@ async def tokenize(context: Context, request: Request) -> Response:
 async def detokenize(context: Context, request: Request) -> Response:
     """The text of ids."""
     body = await read(context, request, DetokenizeBody)
-    return json_answer({"prompt": context.engine.tokenizer.decode(body.tokens)})
+    tokenizer = context.engine.tokenizer
+    unknown = next((token for token in body.tokens if token >= tokenizer.vocab_size), None)
+    if unknown is not None:
+        expected = f"ids from 0 to {tokenizer.vocab_size - 1}"
+        raise ApiError(INVALID, f"tokens: found {unknown}, expected {expected}", param="tokens")
+    return json_answer({"prompt": tokenizer.decode(body.tokens)})
 
 
 async def tokenizer_info(context: Context, request: Request) -> Response:  # noqa: ARG001

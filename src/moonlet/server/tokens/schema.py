@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from moonlet.server.schema import Body
@@ -19,4 +21,4 @@ class DetokenizeBody(Body):
     """Token ids."""
 
     model: str | None = None
-    tokens: list[int] = Field(max_length=2_000_000)
+    tokens: list[Annotated[int, Field(ge=0)]] = Field(max_length=2_000_000)
