@@ -24,7 +24,7 @@ from moonlet.errors import PromptError
         ("presence_penalty", -2.5, "a number from -2 to 2"),
         ("frequency_penalty", 3, "a number from -2 to 2"),
         ("seed", 1.0, "a whole number"),
-        ("max_tokens", 0, "a whole number of at least 1"),
+        ("max_tokens", -1, "a whole number of at least 0"),
         ("logprobs", 21, "a whole number from 0 to 20"),
         ("stop", "ab", "a tuple of strings"),
         ("stop", ["ab"], "a tuple of strings"),

@@ -11,9 +11,9 @@ import click
 
 from moonlet.engine.params import SamplingParams
 
-# Nothing in a terminal chat would show the first; the second would run every reply to the end of the context; the third
-# is a table by token ids, which nobody types.
-_NOT_OFFERED = {"logprobs", "ignore_eos", "logit_bias"}
+# Nothing in a terminal chat would show the first two; the third would run every reply to the end of the context; the
+# fourth is a table by token ids, which nobody types.
+_NOT_OFFERED = {"logprobs", "prompt_logprobs", "ignore_eos", "logit_bias"}
 _TYPES: dict[str, type] = {"int": int, "float": float}
 
 

@@ -80,6 +80,11 @@ class AsyncStream(Generic[ItemT, ResultT]):
         return self._stream.logprobs
 
     @property
+    def prompt_logprobs(self) -> Sequence[TokenLogprob]:
+        """Of the prompt tokens but the first, where they were asked for; all of them once the first item is there."""
+        return self._stream.prompt_logprobs
+
+    @property
     def result(self) -> ResultT:
         """The finished value. Raises MoonletError while the reply is still being made."""
         return self._stream.result

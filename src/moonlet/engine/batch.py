@@ -24,13 +24,21 @@ class Chunk:
     features: tuple[tuple[int, Tensor], ...] = ()
 
     @property
+    def num_logits(self) -> int:
+        """Of its tokens, the last ones whose logits are wanted: to score the prompt, or to choose the next token."""
+        sequence = self.sequence
+        if sequence.prompt_logits_from is None:
+            return int(self.ends_sequence)
+        return self.num_tokens - max(0, sequence.prompt_logits_from - sequence.num_computed)
+
+    @property
     def ends_sequence(self) -> bool:
         """Whether the last token known is in it, so that its logits choose the next one."""
         return self.num_tokens == self.sequence.num_uncomputed
 
 
 def build_batch(chunks: Several[Chunk]) -> ForwardBatch:
-    """One batch of all chunks, in their order, with the logits of the last token of each chunk that ends its sequence.
+    """One batch of all chunks, in their order, with the logits that each chunk wants.
 
     Page tables are padded with page 0, which nothing past a sequence's length reads.
     """
@@ -50,8 +58,7 @@ def build_batch(chunks: Several[Chunk]) -> ForwardBatch:
         positions.extend(span)
         slots.extend(map(sequence.slot, span))
         seq_idx.extend([index] * chunk.num_tokens)
-        if chunk.ends_sequence:
-            logits_rows.append(len(input_ids) - 1)
+        logits_rows.extend(range(len(input_ids) - chunk.num_logits, len(input_ids)))
 
     max_pages = max(len(chunk.sequence.pages) for chunk in chunks)
     page_tables = torch.zeros(len(chunks), max_pages, dtype=torch.int32)

@@ -56,4 +56,5 @@ class CompletionStream(TokenStream[str, Completion]):
             logprobs=self._all_logprobs,
             seed=self.seed,
             stop_string=self._stop_strings.matched,
+            prompt_logprobs=tuple(self.prompt_logprobs),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
@@ -88,6 +89,7 @@ class EngineCore:
         if not chunks:
             return
         choosing = [request for (request, _), chunk in zip(plan.shares, chunks, strict=True) if chunk.ends_sequence]
+        num_logits = [chunk.num_logits for chunk in chunks]
         started = time.perf_counter()
         try:
             logits = self._runner.forward(chunks)
@@ -95,9 +97,13 @@ class EngineCore:
             for request, _ in plan.shares:
                 self._fail(request, error)
             return
-        self._advance(plan)
-        for request, row in zip(choosing, logits, strict=True):
-            self._choose(request, row.numpy())
+        rows: dict[Request, npt.NDArray[np.float32]] = {}
+        for (request, _), end, count in zip(plan.shares, accumulate(num_logits), num_logits, strict=True):
+            rows[request] = logits[end - count : end].numpy()
+        for request, size in plan.shares:
+            self._advance(request, size, rows[request])
+        for request in choosing:
+            self._choose(request, rows[request][-1])
         self._pace.record(plan.num_decoding, plan.num_prompt_tokens, time.perf_counter() - started)
 
     def _read_media(self, plan: Plan) -> tuple[Plan, list[Chunk]]:
@@ -117,16 +123,22 @@ class EngineCore:
         for request in list(self._scheduler.requests()):
             self._fail(request, error)
 
-    def _advance(self, plan: Plan) -> None:
-        for request, size in plan.shares:
-            sequence = request.sequence
-            # Only now: if the pass failed, the tokens were not computed.
-            sequence.num_computed += size
-            self.pool.commit(sequence)
-            if request.num_generated == 0:
-                request.deliver(Prefilled(sequence.num_computed, sequence.num_prompt_tokens))
+    def _advance(self, request: Request, num_tokens: int, logits: npt.NDArray[np.float32]) -> None:
+        sequence = request.sequence
+        scored_from = sequence.prompt_logits_from
+        # Only now: if the pass failed, the tokens were not computed.
+        sequence.advance(num_tokens)
+        self.pool.commit(sequence)
+        if request.num_generated == 0:
+            scores = () if scored_from is None else request.score(scored_from, logits)
+            request.deliver(Prefilled(sequence.num_computed, sequence.num_prompt_tokens, scores))
 
     def _choose(self, request: Request, logits: npt.NDArray[np.float32]) -> None:
+        if request.max_tokens == 0:
+            self._scheduler.remove(request)
+            self._count_finished(request)
+            request.deliver(Ended(reason="length"))
+            return
         try:
             emitted = request.sample(logits)
         except Exception as error:

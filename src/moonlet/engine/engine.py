@@ -308,7 +308,7 @@ class Engine:
         seed = secrets.randbits(63) if params.seed is None else params.seed
         room = self.context_length - len(prompt_ids)
         request = Request(
-            self._runner.open(prompt_ids, media),
+            self._runner.open(prompt_ids, media, is_scored=params.prompt_logprobs is not None),
             Sampler(params, seed, self._vocab_size, prompt_ids, constraint),
             stop_ids=self._stop_ids | frozenset(params.stop_token_ids),
             ignored_ids=self._stop_ids.difference(params.stop_token_ids) if params.ignore_eos else frozenset(),

@@ -8,6 +8,7 @@ from queue import SimpleQueue
 
 from moonlet.engine.request import Deliver, Emitted, Ended, GeneratedToken, Output, Prefilled, Request
 from moonlet.engine.result import FinishReason, Timings
+from moonlet.engine.sampler import TokenLogprobs
 from moonlet.engine.worker import Worker
 
 PrefillProgress = Callable[[int, int], None]
@@ -41,6 +42,8 @@ class Generation:
         self.finish_reason: FinishReason | None = None
         self.output_ids: list[int] = []
         """Everything read so far, the stop token included."""
+        self.prompt_scores: list[tuple[int, TokenLogprobs]] = []
+        """Of the prompt tokens but the first, as far as they are read, where they were asked for."""
 
     @property
     def num_prompt_tokens(self) -> int:
@@ -73,16 +76,17 @@ class Generation:
     def receive(self, output: Output) -> GeneratedToken | None:
         """Take in one output; returns the token in it. Raises the error that ended the request."""
         match output:
-            case Prefilled(num_done, num_prompt_tokens):
+            case Prefilled(num_done, num_prompt_tokens, scores):
+                self.prompt_scores += scores
                 if self._on_prefill is not None:
                     self._on_prefill(num_done, num_prompt_tokens)
             case Emitted(token, reason):
                 self.output_ids.append(token.token_id)
                 self.finish_reason = reason
                 return token
-            case Ended(None):
-                self.finish_reason = "cancelled"
-            case Ended(error):
+            case Ended(None, reason):
+                self.finish_reason = reason
+            case Ended(error, _):
                 assert error is not None
                 raise error
         return None

@@ -54,13 +54,14 @@ class PagePool:
     def find_prefix(self, sequence: Sequence) -> None:
         """Share every full page of the tree that continues what `sequence` has computed.
 
-        The last token is never found: its logits choose the next one. No effect in the middle of a page.
+        Tokens whose logits are wanted are never found, so never the last one: its logits choose the next. No effect in
+        the middle of a page.
         """
         if sequence.node is None:
             sequence.node = self.tree.root
         if sequence.num_own_tokens or len(sequence.pages) > sequence.num_shared:
             return
-        while (sequence.num_shared + 1) * PAGE_SIZE < len(sequence.token_ids):
+        while (sequence.num_shared + 1) * PAGE_SIZE <= sequence.num_findable:
             found = self.tree.child(sequence.node, sequence.page_ids(sequence.num_shared))
             if found is None:
                 return
@@ -75,15 +76,15 @@ class PagePool:
         if self.disk is None or sequence.num_own_tokens or len(sequence.pages) > sequence.num_shared:
             return True
         is_late = False
-        while (sequence.num_shared + 1) * PAGE_SIZE < len(sequence.token_ids):
+        while (sequence.num_shared + 1) * PAGE_SIZE <= sequence.num_findable:
             parent, ids = sequence.node, sequence.page_ids(sequence.num_shared)
             key = self.disk.key(parent.key, ids)
             if not self.disk.has(key) or not self.num_available:
                 return True
             if not sequence.is_read_ahead:
                 sequence.is_read_ahead = True
-                last = pages_for(len(sequence.token_ids) - 1)
-                self.disk.read_ahead(parent.key, map(sequence.page_ids, range(sequence.num_shared, last)))
+                pages = range(sequence.num_shared, sequence.num_findable // PAGE_SIZE)
+                self.disk.read_ahead(parent.key, map(sequence.page_ids, pages))
             if is_late:
                 return False
             (page,) = self._allocate(1)
@@ -101,7 +102,7 @@ class PagePool:
         assert sequence.node is not None
         if sequence.num_own_tokens or len(sequence.pages) > sequence.num_shared:
             return
-        wanted = sequence.page_ids(sequence.num_shared)[: sequence.num_uncomputed - 1]
+        wanted = sequence.page_ids(sequence.num_shared)[: sequence.num_findable - sequence.num_computed]
         source, num_tokens = self.tree.longest_start(sequence.node, wanted)
         # Without a free page the tree would have to give one up, maybe this very one; then the rows are computed.
         if source is None or source.page is None or not self.allocator.can_allocate(1):

@@ -46,7 +46,7 @@ class SamplingParams:
         None, "Any whole number: the same seed and request give the same reply. Drawn and reported if not given."
     )
     max_tokens: int | None = _parameter(
-        None, "Most tokens of the reply, thinking included; fills the context if not given."
+        None, "Most tokens of the reply, thinking included; fills the context if not given. 0: read a raw prompt only."
     )
     stop: tuple[str, ...] = _parameter(
         (),
@@ -57,6 +57,9 @@ class SamplingParams:
         None,
         "Report the log-probability of each token and of the so many (0 to 20) most probable ones beside it, from the "
         "model's own distribution: before penalties, temperature and cuts.",
+    )
+    prompt_logprobs: int | None = _parameter(
+        None, "The same for the tokens of a raw prompt but the first; all of it is read for that, whatever is cached."
     )
     logit_bias: tuple[tuple[int, float], ...] = _parameter(
         (), "Add this much, -100 to 100, to the logit of a token id, given as pairs of id and bias."
@@ -72,8 +75,9 @@ class SamplingParams:
         _number("frequency_penalty", self.frequency_penalty, -2, 2)
         _integer("top_k", self.top_k, 0, None)
         _integer("seed", self.seed, None, None)
-        _integer("max_tokens", self.max_tokens, 1, None)
+        _integer("max_tokens", self.max_tokens, 0, None)
         _integer("logprobs", self.logprobs, 0, MAX_TOP_LOGPROBS)
+        _integer("prompt_logprobs", self.prompt_logprobs, 0, MAX_TOP_LOGPROBS)
         _items("stop", self.stop, str, "strings")
         if len(self.stop) > MAX_STOP_STRINGS:
             raise PromptError(f"stop: found {len(self.stop)} strings, expected at most {MAX_STOP_STRINGS}")

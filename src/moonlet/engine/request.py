@@ -24,10 +24,14 @@ class GeneratedToken:
 
 @dataclass(frozen=True, slots=True)
 class Prefilled:
-    """So many prompt tokens are done, of so many."""
+    """So many prompt tokens are done, of so many.
+
+    scores: ids and log-probabilities of prompt tokens, each once and in their order, where they were asked for.
+    """
 
     num_done: int
     num_prompt_tokens: int
+    scores: tuple[tuple[int, TokenLogprobs], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +44,10 @@ class Emitted:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """No more tokens: the request was cancelled, or `error` ended it."""
+    """No more tokens: the request was cancelled, none were wanted, or `error` ended it."""
 
     error: Exception | None = None
+    reason: FinishReason = "cancelled"
 
 
 Output = Prefilled | Emitted | Ended
@@ -85,6 +90,11 @@ class Request:
     def is_decoding(self) -> bool:
         """Whether only the token sampled last, or the last of the prompt, is left to compute."""
         return self.sequence.num_uncomputed == 1
+
+    def score(self, position: int, logits: npt.NDArray[np.float32]) -> tuple[tuple[int, TokenLogprobs], ...]:
+        """The prompt tokens behind `position` and further on. logits: [n, vocab_size], of the tokens before them."""
+        following = self.sequence.token_ids[position + 1 : self.sequence.num_prompt_tokens]
+        return tuple((one, self.sampler.score(row, one)) for one, row in zip(following, logits, strict=False))
 
     def sample(self, logits: npt.NDArray[np.float32]) -> Emitted:
         """Choose the token after the sequence and append it."""

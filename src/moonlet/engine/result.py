@@ -64,7 +64,10 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What followed a raw prompt. `seed` is the one used, given or drawn; `stop_string` the one that ended it."""
+    """What followed a raw prompt. `seed` is the one used, given or drawn; `stop_string` the one that ended it.
+
+    prompt_logprobs: of the prompt tokens but the first, which follows nothing; empty if not asked for.
+    """
 
     text: str
     finish_reason: FinishReason
@@ -74,6 +77,7 @@ class Completion:
     logprobs: tuple[TokenLogprob, ...] | None
     seed: int
     stop_string: str | None = None
+    prompt_logprobs: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,9 @@ from moonlet.engine.media import MediaSpan, identity_ids
 from moonlet.engine.sequence import Sequence
 from moonlet.errors import ContextLengthError, PromptError
 
+_SCORED_BYTES = 64 << 20
+"""Logits of a step that scores a prompt."""
+
 
 class Runner:
     """One forward pass at a time, by one thread. `cache` is the memory of all pages."""
@@ -47,16 +50,24 @@ class Runner:
                 f"reply; shorten the prompt {advice if can_grow else 'or start a new conversation'}"
             )
 
-    def open(self, prompt_ids: list[int], media: tuple[MediaSpan, ...] = ()) -> Sequence:
+    def open(self, prompt_ids: list[int], media: tuple[MediaSpan, ...] = (), *, is_scored: bool = False) -> Sequence:
         """A sequence of which nothing is computed, for a prompt that has passed `check_prompt`.
 
         media: what the placeholders among the ids stand for; the model has a vision tower if there is any.
+        is_scored: the logits of every token are wanted.
         """
         features = None
         if media:
             assert self._model.vision is not None, "media for a model without a vision tower are refused before"
             features = FeatureReader(media, self._model.vision, self._features)
-        return Sequence(list(prompt_ids), len(prompt_ids), identity_ids(prompt_ids, media), features)
+        return Sequence(
+            list(prompt_ids),
+            len(prompt_ids),
+            identity_ids(prompt_ids, media),
+            features,
+            prompt_logits_from=0 if is_scored and len(prompt_ids) > 1 else None,
+            max_scored=max(1, _SCORED_BYTES // (4 * self._model.vocab_size)),
+        )
 
     def chunk(self, sequence: Sequence, num_tokens: int) -> Chunk:
         """The next `num_tokens` of `sequence`, the images and frames among them encoded.
@@ -70,10 +81,10 @@ class Runner:
             return Chunk(sequence, num_tokens, tuple(sequence.features.read(start, start + num_tokens)))
 
     def forward(self, chunks: Several[Chunk]) -> Tensor:
-        """Store the latents of `chunks` and return the logits of each that ends its sequence, in order.
+        """Store the latents of `chunks` and return the logits that they want, in order.
 
-        Returns [number of those, vocab_size] float32 on the CPU. The sequences do not change: an interrupted pass may
-        be repeated into the same slots.
+        Returns [sum of their num_logits, vocab_size] float32 on the CPU. The sequences do not change: an interrupted
+        pass may be repeated into the same slots.
         """
         with torch.inference_mode():
             return self._model.forward(build_batch(chunks), self.cache)

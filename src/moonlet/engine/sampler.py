@@ -73,13 +73,7 @@ class Sampler:
         logits: [at least vocab_size] float32, not changed. Raises CheckpointError if they are not numbers and
         ConstraintError if the constraint allows no token.
         """
-        logits = logits[: self._vocab_size]
-        best = logits.max()
-        if not np.isfinite(best):
-            raise CheckpointError(
-                f"the model produced {best} as a logit, expected finite numbers; "
-                "check the weights with `moonlet inspect --check`"
-            )
+        logits = self._checked(logits)
         penalised = self._penalties.apply(logits) if self._penalties is not None else logits
         allowed = self._allowed(penalised)
         if self._params.is_greedy:
@@ -93,6 +87,21 @@ class Sampler:
             self._penalties.add(token_id)
         wanted = self._params.logprobs
         return token_id, None if wanted is None else logprobs(logits, token_id, wanted)
+
+    def score(self, logits: Logits, token_id: int) -> TokenLogprobs:
+        """Log-probabilities where the prompt goes on with `token_id`. logits and errors as in `sample`."""
+        assert self._params.prompt_logprobs is not None
+        return logprobs(self._checked(logits), token_id, self._params.prompt_logprobs)
+
+    def _checked(self, logits: Logits) -> Logits:
+        logits = logits[: self._vocab_size]
+        best = logits.max()
+        if not np.isfinite(best):
+            raise CheckpointError(
+                f"the model produced {best} as a logit, expected finite numbers; "
+                "check the weights with `moonlet inspect --check`"
+            )
+        return logits
 
     def _allowed(self, logits: Logits) -> Logits:
         """`logits` with minus infinity for every token that the constraint forbids."""

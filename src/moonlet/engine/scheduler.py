@@ -11,7 +11,8 @@ The rule, in the order of its parts:
    then the youngest, never one older than the one in need. What was computed stays in the prefix tree as long as there
    is room; the request goes back to its place in the queue and goes on from what is left, its tokens unchanged.
 5. Where two prompts are the same up to a page that one is reading now, the other waits for that page.
-6. A prompt whose next pages are on the disk takes those before it reads on, a few milliseconds of each step, so that
+6. Of the prompts to be scored one reads in a step, in small chunks: each of its tokens has a row of logits.
+7. A prompt whose next pages are on the disk takes those before it reads on, a few milliseconds of each step, so that
    the replies beside it go on.
 """
 
@@ -122,8 +123,13 @@ class Scheduler:
         """Those of `prompts` that read in this step; oldest first."""
         readers: list[Request] = []
         being_read: set[tuple[int, tuple[int, ...]]] = set()
+        is_scoring = False
         for request in prompts:
             sequence = request.sequence
+            if sequence.prompt_logits_from is not None:
+                if is_scoring:
+                    continue
+                is_scoring = True
             page = (id(sequence.node), sequence.page_ids(sequence.num_shared))
             if page not in being_read or sequence.num_own_tokens:
                 being_read.add(page)
@@ -167,10 +173,10 @@ class Scheduler:
 def _shared(budget: int, prompts: list[Request]) -> dict[Request, int]:
     """`budget` tokens among `prompts`: even shares, and what the short ones leave goes to the longer ones."""
     sizes: dict[Request, int] = {}
-    by_need = sorted(prompts, key=lambda request: request.sequence.num_uncomputed)
+    by_need = sorted(prompts, key=lambda request: request.sequence.num_readable)
     for index, request in enumerate(by_need):
         even = -(-budget // (len(by_need) - index))
-        size = min(even, request.sequence.num_uncomputed)
+        size = min(even, request.sequence.num_readable)
         if size:
             sizes[request] = size
             budget -= size

@@ -30,6 +30,10 @@ class Sequence:
     """Tokens of the prompt whose latents were found, not computed, when it was first read."""
     is_first_reading: bool = True
     """Until it is preempted: what is found after that was computed for it before."""
+    prompt_logits_from: int | None = None
+    """The first position whose logits are still wanted to score the prompt; None where none are."""
+    max_scored: int = 1
+    """Tokens that a step computes at most while they are wanted."""
     is_read_ahead: bool = False
     """Whether the disk knows which of its pages come next."""
     num_computed: int = 0
@@ -47,9 +51,28 @@ class Sequence:
         return len(self.token_ids) - self.num_computed
 
     @property
+    def num_readable(self) -> int:
+        """How many tokens the next step may compute at most."""
+        return self.num_uncomputed if self.prompt_logits_from is None else min(self.num_uncomputed, self.max_scored)
+
+    @property
+    def num_findable(self) -> int:
+        """Leading tokens of which the latents are enough: no logits are wanted after them."""
+        last = len(self.token_ids) - 1
+        return last if self.prompt_logits_from is None else min(last, self.prompt_logits_from)
+
+    @property
     def num_own_tokens(self) -> int:
         """Computed tokens behind the shared pages."""
         return self.num_computed - self.num_shared * PAGE_SIZE
+
+    def advance(self, num_tokens: int) -> None:
+        """Count the next `num_tokens` as computed."""
+        self.num_computed += num_tokens
+        if self.prompt_logits_from is not None:
+            position = max(self.prompt_logits_from, self.num_computed)
+            # Those of the prompt's last token choose the reply's first.
+            self.prompt_logits_from = position if position < self.num_prompt_tokens - 1 else None
 
     def append(self, token_id: int) -> None:
         """Add a sampled token."""

@@ -72,6 +72,11 @@ class TokenStream(ABC, Generic[ItemT, ResultT]):
         """Of the tokens sampled so far, where they were asked for. It grows while the stream runs."""
         return self._logprobs or ()
 
+    @property
+    def prompt_logprobs(self) -> Sequence[TokenLogprob]:
+        """Of the prompt tokens but the first, where they were asked for; all of them once the first item is there."""
+        return tuple(self._with_bytes(token_id, scores) for token_id, scores in self._generation.prompt_scores)
+
     def cancel(self) -> None:
         """Ask for the end. Returns at once."""
         self._generation.cancel()

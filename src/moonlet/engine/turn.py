@@ -65,6 +65,10 @@ class Turn:
             raise PromptError(f"tool_choice: function {unknown[0]!r} is not declared in tools")
         if self.tool_choice.mode == "required" and not self.callable_tools:
             raise PromptError("tool_choice: 'required' needs at least one tool in tools")
+        if self.sampling.max_tokens == 0:
+            raise PromptError("max_tokens: found 0, expected at least 1")
+        if self.sampling.prompt_logprobs is not None:
+            raise PromptError("prompt_logprobs: for raw prompts only, a turn has none")
         if self.continues_last:
             if self.json_output is not None:
                 raise PromptError("response_format: cannot be combined with a partial message; leave one of them out")

@@ -36,6 +36,11 @@ class ItemStream(Protocol[ItemT_co, ResultT_co]):
         ...
 
     @property
+    def prompt_logprobs(self) -> Sequence[TokenLogprob]:
+        """Of the prompt tokens but the first, where they were asked for; all of them once the first item is there."""
+        ...
+
+    @property
     def result(self) -> ResultT_co:
         """The finished value, once the stream has ended."""
         ...

@@ -19,21 +19,26 @@ class LogprobWriter:
     def __init__(self) -> None:
         self._offset = 0
 
-    def field(self, items: Sequence[TokenLogprob]) -> dict[str, Any]:
-        """The next tokens."""
+    def field(self, items: Sequence[TokenLogprob], *, first: bytes | None = None) -> dict[str, Any]:
+        """The next tokens. first: one before them that follows nothing, so that there is nothing to say of it."""
         tokens, offsets = [], []
-        for item in items:
-            text = item.token_bytes.decode("utf-8", "replace")
+        for token_bytes in ([] if first is None else [first]) + [item.token_bytes for item in items]:
+            text = token_bytes.decode("utf-8", "replace")
             tokens.append(text)
             offsets.append(self._offset)
             self._offset += len(text)
+        unknown = [] if first is None else [None]
         return {
             "tokens": tokens,
-            "token_logprobs": [item.logprob for item in items],
-            "top_logprobs": [_top(item) for item in items],
+            "token_logprobs": [*unknown, *(item.logprob for item in items)],
+            "top_logprobs": [*unknown, *map(_top, items)],
             "text_offset": offsets,
         }
 
 
 def _top(item: TokenLogprob) -> dict[str, float]:
-    return {other.token_bytes.decode("utf-8", "replace"): other.logprob for other in item.top}
+    top: dict[str, float] = {}
+    for other in item.top:
+        # Pieces of characters look alike as text; the most probable one stands for them.
+        top.setdefault(other.token_bytes.decode("utf-8", "replace"), other.logprob)
+    return top

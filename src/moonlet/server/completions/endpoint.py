@@ -108,18 +108,25 @@ class _Run:
 
     async def _pieces_of(self, index: int, stream: ItemStream[str, Completion]) -> AsyncGenerator[bytes, None]:
         writer = LogprobWriter()
-        if self.job.echo:
-            yield self._piece(index, self._echoed(index), None, None)
         num_logprobs = 0
+        # What is said of the prompt is known when it is read.
+        owes_echo = self.job.echo and self.job.sampling.logprobs is not None
+        if self.job.echo and not owes_echo:
+            yield self._piece(index, self._echoed(index), None, None)
         interval_s = self.context.options.keep_alive_s
         async with aclosing(with_signs_of_life(aiter(stream), interval_s)) as texts:
             async for text in texts:
                 if text is None:
                     yield sse.COMMENT
                     continue
+                if owes_echo:
+                    yield self._piece(index, self._echoed(index), None, self._prompt_logprobs(index, writer))
+                    owes_echo = False
                 fresh = stream.logprobs[num_logprobs:]
                 num_logprobs += len(fresh)
                 yield self._piece(index, text, None, self._logprobs(fresh, writer))
+        if owes_echo:
+            yield self._piece(index, self._echoed(index), None, self._prompt_logprobs(index, writer))
         rest = (stream.result.logprobs or ())[num_logprobs:]
         yield self._piece(index, "", stream.result.finish_reason, self._logprobs(rest, writer))
 
@@ -131,7 +138,11 @@ class _Run:
 
     def _choice(self, index: int, completion: Completion) -> dict[str, Any]:
         text = self._echoed(index) + completion.text
-        logprobs = self._logprobs(completion.logprobs or (), LogprobWriter())
+        writer = LogprobWriter()
+        logprobs = self._logprobs(completion.logprobs or (), writer) if not self.job.echo else None
+        if self.job.echo and self.job.sampling.logprobs is not None:
+            prompt, following = self._prompt_logprobs(index, writer), writer.field(completion.logprobs or ())
+            logprobs = {name: prompt[name] + following[name] for name in prompt}
         return choice(index, text, completion.finish_reason, logprobs)
 
     def _echoed(self, index: int) -> str:
@@ -140,6 +151,10 @@ class _Run:
 
     def _logprobs(self, items: Sequence[TokenLogprob], writer: LogprobWriter) -> dict[str, Any] | None:
         return None if self.job.sampling.logprobs is None else writer.field(items)
+
+    def _prompt_logprobs(self, index: int, writer: LogprobWriter) -> dict[str, Any]:
+        first = self.context.engine.tokenizer.token_bytes(self.job.prompts[index][0])
+        return writer.field(self.streams[index].prompt_logprobs, first=first)
 
     def _settle(self) -> None:
         for stream in self.streams:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from moonlet.chat.tokenizer import Tokenizer
 from moonlet.engine.params import SamplingParams
@@ -33,7 +33,7 @@ def parse_completion(body: CompletionBody, rules: Rules, tokenizer: Tokenizer) -
     sampling = build_sampling(
         rules,
         thinking=True,
-        max_tokens=DEFAULT_MAX_TOKENS if body.max_tokens is None else body.max_tokens,
+        max_tokens=body.max_tokens or DEFAULT_MAX_TOKENS,
         stop=body.stop,
         temperature=body.temperature,
         top_p=body.top_p,
@@ -45,11 +45,16 @@ def parse_completion(body: CompletionBody, rules: Rules, tokenizer: Tokenizer) -
         seed=body.seed,
         logprobs=body.logprobs,
         logit_bias=parse_logit_bias(body.logit_bias, rules.vocab_size),
+        ignore_eos=body.ignore_eos,
     )
     if rules.param_policy == "vendor":
         check_vendor_policy(sampling, (), thinking=True)
-    if body.echo and body.logprobs is not None:
-        raise PromptError("echo: cannot be combined with logprobs yet; leave one of them out")
+    if body.max_tokens == 0:
+        if not body.echo:
+            raise PromptError("max_tokens: found 0, expected at least 1, or echo to have the prompt back alone")
+        sampling = replace(sampling, max_tokens=0)
+    if body.echo:
+        sampling = replace(sampling, prompt_logprobs=body.logprobs)
     options = body.stream_options or StreamOptions()
     return CompletionJob(
         prompts=_prompts(body.prompt, tokenizer),

@@ -28,5 +28,6 @@ class CompletionBody(Body):
     echo: bool | None = Field(None, description="Begin with the prompt itself.")
     logprobs: int | None = Field(None, ge=0, le=20)
     logit_bias: dict[str, float] | None = None
+    ignore_eos: bool | None = Field(None, description="Go on past the model's own end.")
     stream: bool | None = None
     stream_options: StreamOptions | None = None
