@@ -23,7 +23,7 @@ class Part(BaseModel):
 
 def messages_of(*roles: str) -> Any:
     """For the document: what `messages` hold. They are read by hand, to name what is wrong by its path."""
-    message = {"type": "object", "properties": {"role": {"enum": list(roles)}}, "required": ["role"]}
+    message: Any = {"type": "object", "properties": {"role": {"enum": list(roles)}}, "required": ["role"]}
     return Field(min_length=1, json_schema_extra={"items": message})
 
 
