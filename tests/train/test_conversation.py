@@ -7,15 +7,23 @@ from random import Random
 from typing import Any
 
 import pytest
+import torch
 
 from moonlet.chat.messages import parse_messages
-from moonlet.chat.template import ChatTemplate
+from moonlet.chat.template import ChatTemplate, video_text
 from moonlet.chat.tokenizer import Tokenizer
+from moonlet.engine.media import place_media
+from moonlet.engine.media_library import MediaLibrary
+from moonlet.media.config import load_media_config
+from moonlet.media.options import MediaOptions
+from moonlet.media.video import PreparedVideo
 from moonlet.train.conversation import Conversation, Exchange, draw_conversation, render, render_prompt
 from moonlet.train.export import export_checkpoint
+from moonlet.train.media_files import content_part
 from moonlet.train.network import NanoModel
+from moonlet.train.pictures.base import to_patches
 from moonlet.train.shape import NanoShape
-from moonlet.train.tasks import TEXT_TASKS, Split
+from moonlet.train.tasks import TEXT_TASKS, VISUAL_TASKS, Split, Task, draw
 from moonlet.train.tasks.base import Problem
 from moonlet.train.vocabulary import Vocabulary
 
@@ -41,6 +49,32 @@ def test_prompts_are_what_the_chat_template_makes_of_them(
         messages.append({"role": "user", "content": conversation.problem.user})
         rendered = template.render(parse_messages(messages), thinking=conversation.thinks)
         assert tuple(rendered.ids) == render_prompt(vocabulary, conversation).ids
+
+
+@pytest.mark.parametrize("task", VISUAL_TASKS, ids=lambda task: task.name)
+def test_training_sees_what_the_engine_makes_of_a_file(
+    vocabulary: Vocabulary, seeing_shape: NanoShape, tmp_path: Path, task: Task
+) -> None:
+    export_checkpoint(NanoModel(seeing_shape).state_dict(), seeing_shape, vocabulary, tmp_path)
+    template = ChatTemplate.from_dir(tmp_path, Tokenizer.from_dir(tmp_path))
+    library = MediaLibrary(load_media_config(tmp_path))
+    rng = Random(7)
+    for thinks in (True, False):
+        problem = draw(task, rng, Split.TRAIN)
+        parts = [content_part(picture) for picture in problem.media]
+        content = [*parts, {"type": "text", "text": problem.user}]
+        messages = parse_messages([{"role": "user", "content": content}])
+        seen = [library.read(part, MediaOptions()) for part in messages[0].media]
+        texts = [video_text(one.timestamps) for one in seen if isinstance(one, PreparedVideo)]
+        prompt = template.render(messages, thinking=thinks, video_texts=texts)
+        ids, spans = place_media(prompt, seen)
+
+        example = render_prompt(vocabulary, Conversation(problem, thinks))
+        assert tuple(ids) == example.ids
+        assert [span.start for span in spans] == [chunk.at for chunk in example.chunks]
+        items = [item for one in seen for item in one.items()]
+        for item, chunk in zip(items, example.chunks, strict=True):
+            assert torch.equal(item.pixels.flatten(1), to_patches(chunk.frames))
 
 
 def learnt_text(vocabulary: Vocabulary, conversation: Conversation) -> str:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
 from random import Random
+from statistics import fmean
 
 from moonlet.config import EngineOptions, load_model_config
 from moonlet.engine import LLM
@@ -17,6 +18,7 @@ from moonlet.train.conversation import Conversation
 from moonlet.train.options import EvaluateOptions
 from moonlet.train.scores import MODES, Miss, Score, ScoreTable
 from moonlet.train.tasks import TASKS, TEXT_TASKS, Split, Task, draw
+from moonlet.train.tasks.base import GradedTask
 
 
 def held_out(task: Task, mode: str, thinks: bool, options: EvaluateOptions) -> list[Conversation]:
@@ -43,7 +45,12 @@ def measure(answerer: Answerer, task: Task, mode: str, thinks: bool, options: Ev
         for conversation, reply in zip(conversations, replies, strict=True)
         if reply is None or not task.is_correct(conversation.problem, reply)
     )
-    return Score(task.name, mode, len(conversations), misses)
+    grades = (
+        [task.grade(c.problem, reply or "") for c, reply in zip(conversations, replies, strict=True)]
+        if isinstance(task, GradedTask)
+        else []
+    )
+    return Score(task.name, mode, len(conversations), misses, fmean(grades) if grades else None)
 
 
 def evaluate(

@@ -132,12 +132,47 @@ _LOOK_CLOSER_SHARES = _SEE_SHARES | {
     "event_time": 2.0,
     "page_code": 1.5,
 }
+# Then letters above all, which a mixture with little of them had left at one word in four; then what else was behind.
+_READ_SHARES = {name: 0.1 * share for name, share in _FILL_SHARES.items()} | {
+    "reading": 40.0,
+    "page_code": 3.0,
+    "event_time": 2.0,
+    "charts": 1.5,
+    "compare": 1.5,
+    "colour_order": 1.0,
+    "shapes": 1.0,
+    "motion": 0.3,
+}
+_SHARPEN_SHARES = {name: 0.25 * share for name, share in _FILL_SHARES.items()} | {
+    "reading": 14.0,
+    "page_code": 6.0,
+    "event_time": 4.0,
+    "charts": 4.0,
+    "compare": 4.0,
+    "colour_order": 3.0,
+    "shapes": 2.0,
+    "motion": 0.6,
+}
+_SETTLE_SHARES = {name: 0.7 * share for name, share in _FILL_SHARES.items()} | {
+    "reading": 8.0,
+    "page_code": 4.0,
+    "event_time": 3.0,
+    "charts": 3.0,
+    "compare": 3.0,
+    "colour_order": 2.5,
+    "shapes": 2.5,
+    "motion": 0.6,
+}
 SEE_STAGES: tuple[Stage, ...] = (
     Stage("look", 30, 0.0, _MIDDLE, 0.3, quantised=True, weights=_SEE_SHARES),
     Stage("glance", 170, _MIDDLE, _MIDDLE, 0.5, quantised=True, weights=_SEE_SHARES),
     Stage("see", 567, _MIDDLE, _MIDDLE, 1.0, quantised=True, weights=_SEE_SHARES),
     Stage("look closer", 483, _MIDDLE, _MIDDLE, 1.0, quantised=True, weights=_LOOK_CLOSER_SHARES),
     Stage("see well", 500, _MIDDLE, 0.0, 1.0, quantised=True, balance_rate=0.0, weights=_LOOK_CLOSER_SHARES),
+    Stage("turn", 40, 0.0, _MIDDLE, 1.0, quantised=True, weights=_READ_SHARES),
+    Stage("read", 560, _MIDDLE, _MIDDLE, 1.0, quantised=True, weights=_READ_SHARES),
+    Stage("sharpen", 700, _MIDDLE, _MIDDLE, 1.0, quantised=True, weights=_SHARPEN_SHARES),
+    Stage("settle", 800, _MIDDLE, 0.0, 1.0, quantised=True, balance_rate=0.0, weights=_SETTLE_SHARES),
 )
 
 

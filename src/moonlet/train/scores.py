@@ -25,6 +25,8 @@ class Score:
     mode: str
     num_problems: int
     misses: tuple[Miss, ...]
+    mean_grade: float | None = None
+    """How near the replies came on the mean, 0 to 1, where the task can say (page_code: overlap of boxes)."""
 
     @property
     def num_correct(self) -> int:
@@ -55,11 +57,19 @@ class ScoreTable:
         for name in names:
             cells = [f"{self.score(name, mode).accuracy:.1%}" for mode, _ in MODES]
             lines.append(f"| {name} | " + " | ".join(cells) + " |")
-        return "\n".join(lines)
+        grades = self._grades()
+        return "\n".join([*lines, "", *grades] if grades else lines)
+
+    def _grades(self) -> list[str]:
+        return [
+            f"{score.task}, {score.mode}: mean overlap {score.mean_grade:.3f}."
+            for score in self.scores
+            if score.mean_grade is not None
+        ]
 
     def __str__(self) -> str:
         lines = [f"{'task':12} {'mode':9} {'correct':>11}  accuracy"]
         for score in self.scores:
             share = f"{score.num_correct}/{score.num_problems}"
             lines.append(f"{score.task:12} {score.mode:9} {share:>11}  {score.accuracy:8.1%}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self._grades()])

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from enum import Enum
 from random import Random
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from moonlet.train.pictures import Picture
 
@@ -53,6 +53,15 @@ class Problem:
     system: str | None = None
     lead: tuple[Turn, ...] = ()
     media: tuple[Picture, ...] = ()
+
+
+@runtime_checkable
+class GradedTask(Protocol):
+    """A task that can also say how near a reply came."""
+
+    def grade(self, problem: Problem, reply: str) -> float:
+        """0 to 1."""
+        ...
 
 
 class Task(Protocol):

@@ -104,7 +104,8 @@ class Charts:
         colour, units = rng.choice(bars)
         user = phrase(rng, _VALUE, x=colour)
         answer = f"The {colour} bar is {units * scale}."
-        return Problem(key, user, f"{work}.", answer, answer, f"{colour} bar is {units * scale}", media=(chart,))
+        instant = f"{work}. {answer}"
+        return Problem(key, user, f"{work}.", answer, instant, f"{colour} bar is {units * scale}", media=(chart,))
 
     def is_correct(self, problem: Problem, reply: str) -> bool:
         said = re.findall(r"[Tt]he (\w+ bar is \w+)", reply)

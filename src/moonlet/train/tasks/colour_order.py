@@ -81,12 +81,12 @@ class ColourOrder:
         kind = rng.random()
         if kind < 0.6:
             answer = f"{listed}."
-            return Problem(key, phrase(rng, _ORDER), work, answer, answer, listed, media=(clip,))
+            return Problem(key, phrase(rng, _ORDER), work, answer, f"{work} {answer}", listed, media=(clip,))
         at, templates, word = (0, _FIRST, "First") if kind < 0.8 else (-1, _LAST, "Last")
         answer = f"{word} it is {order[at]}."
-        return Problem(key, phrase(rng, templates), work, answer, answer, order[at], media=(clip,))
+        return Problem(key, phrase(rng, templates), work, answer, f"{work} {answer}", order[at], media=(clip,))
 
     def is_correct(self, problem: Problem, reply: str) -> bool:
         if ", " in problem.expected:
-            return reply.rstrip(".") == problem.expected
+            return reply.rstrip(".").rsplit(". ")[-1] == problem.expected
         return re.findall(r"it is (\w+)", reply)[-1:] == [problem.expected]

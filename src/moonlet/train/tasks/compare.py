@@ -40,8 +40,13 @@ def _altered(rng: Random, names: list[tuple[str, str]]) -> list[tuple[str, str]]
     return changed
 
 
-def _listed(scene: Scene) -> str:
-    return ", ".join(thing.name for thing in scene.things)
+def _listed(scene: Scene, beside: Scene | None = None) -> str:
+    """What is in a scene, numbered; with whether the same number is the same in the scene `beside`."""
+    parts = []
+    for number, thing in enumerate(scene.things, start=1):
+        same = "" if beside is None else " yes" if thing.name == beside.things[number - 1].name else " no"
+        parts.append(f"{number} {thing.name}{same}")
+    return ", ".join(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +66,18 @@ class Compare:
             sizes = rng.sample(range(1, most + 1), 2)
             first, second = random_names(rng, sizes[0]), random_names(rng, sizes[1])
         scenes = tuple(placed(rng, names, rng.sample(range(4), len(names)), 2) for names in (first, second))
-        listed = [_listed(scene) for scene in scenes]
         key = f"compare {scenes[0].key} / {scenes[1].key}"
         if asks_same:
             same = first == second
             user = phrase(rng, _SAME)
             answer = "Yes, they are the same." if same else "No, they are different."
             expected = "yes" if same else "no"
-            work = f"First: {listed[0]}. Other: {listed[1]}."
+            work = f"First: {_listed(scenes[0])}. Other: {_listed(scenes[1], scenes[0])}."
         else:
             user = phrase(rng, _MORE)
             expected = "first" if len(first) > len(second) else "other"
             answer = f"The {expected} one has more."
-            work = f"First: {listed[0]}: {len(first)}. Other: {listed[1]}: {len(second)}."
+            work = f"First: {_listed(scenes[0])}. Other: {_listed(scenes[1])}."
         return Problem(key, user, work, answer, f"{work} {answer}", expected, media=scenes)
 
     def is_correct(self, problem: Problem, reply: str) -> bool:

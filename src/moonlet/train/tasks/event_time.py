@@ -82,7 +82,7 @@ class EventTime:
         asked = rng.choice((shape, "shape", "thing", f"{colour} {shape}"))
         user = phrase(rng, _WHEN, x=asked, does=verb, happens=_VERBS[verb])
         answer = f"It {_VERBS[verb]} at {seconds} s."
-        return Problem(key, user, work, answer, answer, str(seconds), media=(clip,))
+        return Problem(key, user, work, answer, f"{work} {answer}", str(seconds), media=(clip,))
 
     def is_correct(self, problem: Problem, reply: str) -> bool:
         """Within a second is right."""

@@ -28,7 +28,8 @@ _CELLS = 8  # the page is 8 x 8 patches; boxes begin and end on their lines
 SIDE = _CELLS * PATCH_SIDE
 HEAD = "<style>\ndiv{position:absolute}\n</style>\n"
 _DIV = re.compile(
-    r'<div style="left:(\d+)px;\s*top:(\d+)px;\s*width:(\d+)px;\s*height:(\d+)px;\s*background:(\w+)">([^<]*)</div>'
+    r'<div id="\d+" style="left:(\d+)px;\s*top:(\d+)px;\s*width:(\d+)px;\s*height:(\d+)px;\s*'
+    r'background:(\w+)">([^<]*)</div>'
 )
 RIGHT_OVERLAP = 0.8
 
@@ -44,10 +45,10 @@ class Box:
     colour: str
     label: str
 
-    @property
-    def html(self) -> str:
+    def html(self, number: int) -> str:
+        """The div of this box, the page's `number`-th. Its id comes first, so that what follows knows whose it is."""
         place = f"left:{self.left}px;\ntop:{self.top}px;\nwidth:{self.width}px;\nheight:{self.height}px;\n"
-        return f'<div style="{place}background:{self.colour}">{self.label}</div>\n'
+        return f'<div id="{number}" style="{place}background:{self.colour}">{self.label}</div>\n'
 
     @property
     def area(self) -> int:
@@ -141,12 +142,16 @@ class PageCode:
 
     def sample(self, rng: Random, level: float) -> Problem:
         boxes = _random_boxes(rng, rng.randint(1, scaled(level, 2, 4)))
-        html = HEAD + "".join(box.html for box in boxes)
-        plan = ", ".join(f"{box.colour} {box.label}" for box in boxes) + "."
+        html = HEAD + "".join(box.html(number) for number, box in enumerate(boxes, start=1))
+        plan = ", ".join(f"{number} {box.colour} {box.label}" for number, box in enumerate(boxes, start=1)) + "."
         key = "page " + " ".join(f"{box.left} {box.top} {box.width} {box.height} {box.colour}" for box in boxes)
         picture = Page(boxes, rng.getrandbits(32))
         return Problem(key, phrase(rng, _TEMPLATES, closers=False), plan, html, html, html, media=(picture,))
 
     def is_correct(self, problem: Problem, reply: str) -> bool:
         """Right if the boxes overlap those of the picture well enough on the mean."""
-        return HEAD.strip() in reply and mean_overlap(parse_page(problem.expected), parse_page(reply)) >= RIGHT_OVERLAP
+        return self.grade(problem, reply) >= RIGHT_OVERLAP
+
+    def grade(self, problem: Problem, reply: str) -> float:
+        """The mean overlap; 0 without the style that puts divs in their places."""
+        return mean_overlap(parse_page(problem.expected), parse_page(reply)) if HEAD.strip() in reply else 0.0

@@ -87,9 +87,11 @@ class Reading:
         else:
             text = "".join(rng.choice("0123456789") for _ in range(rng.randint(1, scaled(level, 3, 5))))
         picture = Writing(text, rng.choice(FONTS), rng.randint(15, 22), rng.getrandbits(32))
+        # Each character after its number: the number says which to look for, where none of those before it could.
+        work = " ".join(f"{number}{character}" for number, character in enumerate(text, start=1)) + "."
         reply = f'It says "{text}".'
         user = phrase(rng, _TEMPLATES)
-        return Problem(f"read {text}", user, text, reply, reply, text, media=(picture,))
+        return Problem(f"read {text}", user, work, reply, f"{work} {reply}", text, media=(picture,))
 
     def is_correct(self, problem: Problem, reply: str) -> bool:
         said = re.findall(r'"([^"]*)"', reply)

@@ -111,7 +111,7 @@ class Shapes:
             if asked is not None:
                 user, known, answer = asked
                 reply = f"The {known} one is {answer}."
-                return Problem(key, user, f"{listed}.", reply, reply, answer, media=(scene,))
+                return Problem(key, user, f"{listed}.", reply, f"{listed}. {reply}", answer, media=(scene,))
         return self._count(rng, scene, key)
 
     @staticmethod
