@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from moonlet.train.pictures.base import CHARACTERS, COLOUR_NAMES, COLOURS, PATCH_SIDE, TOKEN_SIDE, Label
 from moonlet.train.pictures.canvas import fill, finish, shade
-from moonlet.train.pictures.fonts import FONTS, text_width, write
+from moonlet.train.pictures.fonts import FONTS, write
 from moonlet.train.tasks.base import Problem, scaled
 from moonlet.train.tasks.phrasing import phrase
 
@@ -75,8 +75,8 @@ class Page:
         face, size = FONTS[int(random.integers(3))], int(random.integers(14, 19))
         for box in self.boxes:
             fill(canvas[0], box.left, box.top, box.width, box.height, shade(random, box.colour))
-            left = box.left + (box.width - text_width(box.label, face, size)) / 2
-            write(canvas[0], box.label, face, size, left, box.top + box.height / 2, np.full(3, 255, np.float32))
+            # Where a browser writes it, and in the token that knows the box's place.
+            write(canvas[0], box.label, face, size, box.left + 2, box.top + 10, np.full(3, 255, np.float32))
         return finish(random, canvas, 8.0)
 
     def labels(self) -> list[Label]:
