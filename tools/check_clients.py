@@ -3,6 +3,7 @@
     python tools/check_clients.py                        every program of tools/clients/clients.toml that is in PATH
     python tools/check_clients.py claude --program claude=/opt/claude/bin/claude
     python tools/check_clients.py claude --nano          its real prompt, answered by K25-nano as well as it can
+    python tools/check_clients.py claude --picture       with the tool that shows the model a picture
 
 Each program gets a home and a working folder of its own, and a server whose model is scripted (tests/fakes): it calls
 the program's shell, and answers when it has seen the result. A line tells the version, the requests, the tokens of the
@@ -30,10 +31,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 ROOT = Path(__file__).parents[1]
 TABLE = Path(__file__).parent / "clients" / "clients.toml"
 TASK = "Write the word moonlet into the file routed.txt."
 ROUTED = "routed.txt"
+PICTURE = "picture.png"
+PICTURE_TOKENS = 400
+NO_CALL: Mapping[str, Any] = {"name": "", "arguments": {}}
 CONTEXT_LENGTH = 131072
 NANO_CONTEXT_LENGTH = 32768
 VERSION_TIMEOUT_S = 60
@@ -52,6 +58,7 @@ class Client:
     program: str
     arguments: Sequence[str]
     call: Mapping[str, Any] | None = None
+    look: Mapping[str, Any] | None = None
     answer: str = "Done."
     deed: str = ""
     proof: str | None = None
@@ -93,17 +100,14 @@ class Outcome:
         statuses = all(request.status < 400 for request in self.asked)
         return statuses and self.did and self.exit_code == 0 and any(request.cached for request in self.asked)
 
-    def line(self, client: Client) -> str:
+    def line(self, client: Client, deed: str) -> str:
+        """Everything in one line. deed: what the tool was to do."""
         counted = Counter(f"{request.method} {request.path} {request.status}" for request in self.requests)
         requests = ", ".join(f"{what} x{times}" for what, times in counted.items())
-        # The request that counts is the one that was answered by the call; titles and the like may come before it.
-        first = next((request for request in self.asked if request.finish == "tool_calls"), None)
-        first = first or next(iter(self.asked), None)
         cached = max((request.cached for request in self.asked), default=0)
-        deed = client.call["name"] if client.call else client.deed
         ended = "did not end" if self.exit_code is None else f"exit {self.exit_code}"
         return (
-            f"{client.title} {self.version}: {requests or 'no request'}; prompt {first.prompt if first else 0} tokens; "
+            f"{client.title} {self.version}: {requests or 'no request'}; prompt {first_asked(self.requests)} tokens; "
             f"{deed} {'done' if self.did else 'not done'}; {cached} cached; {ended}"
         )
 
@@ -113,6 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clients", nargs="*", metavar="CLIENT", help=f"of {', '.join(clients)}")
     parser.add_argument("--program", action="append", default=[], metavar="CLIENT=PATH", help="where a program is")
+    parser.add_argument("--picture", action="store_true", help="try the tool that reads a picture instead of the shell")
     parser.add_argument("--nano", action="store_true", help="K25-nano instead of the scripted model")
     parser.add_argument("--vocabulary", type=Path, help="folder of the tokenizer to count tokens with")
     parser.add_argument("--record", type=Path, help="file to add the requests to, a JSON line each")
@@ -126,12 +131,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     failed = False
     for name in options.clients or clients:
         client = clients[name]
+        if options.picture and client.look is None:
+            print(f"{client.title}: skipped, it has no tool that reads pictures")
+            continue
         program = shutil.which(programs.get(name, client.program))
         if program is None:
             print(f"{client.title}: skipped, there is no program {client.program!r} in PATH")
             continue
         outcome = try_client(client, program, options)
-        print(outcome.line(client), flush=True)
+        call = client.look if options.picture else client.call
+        print(outcome.line(client, call["name"] if call else client.deed), flush=True)
         if options.verbose or not (outcome.is_good or options.nano):
             print(outcome.output, flush=True)
         failed = failed or not (outcome.is_good or options.nano)
@@ -144,9 +153,12 @@ def try_client(client: Client, program: str, options: argparse.Namespace) -> Out
         home, work = Path(folder) / "home", Path(folder) / "work"
         home.mkdir()
         work.mkdir()
+        draw(work / PICTURE)
         log = Path(folder) / "server.log"
-        with serving(client, log, options) as url:
-            known = {"{url}": url, "{here}": str(TABLE.parent), "{home}": str(home), "{task}": TASK}
+        known = {"{here}": str(TABLE.parent), "{home}": str(home), "{work}": str(work), "{task}": TASK}
+        call = json.loads(_filled(json.dumps((client.look if options.picture else client.call) or NO_CALL), known))
+        with serving(client, call, log, options) as url:
+            known["{url}"] = url
             env = _program_env(program, home) | {name: _filled(text, known) for name, text in client.env.items()}
             for path, text in client.files.items():
                 (home / path).parent.mkdir(parents=True, exist_ok=True)
@@ -158,7 +170,23 @@ def try_client(client: Client, program: str, options: argparse.Namespace) -> Out
             output, exit_code = _run(command, work, env, options.timeout)
             written = (work / ROUTED).read_text() if (work / ROUTED).is_file() else ""
         did = "moonlet" in written if client.proof is None else client.proof in output
-        return Outcome(version, requests(log), did, exit_code, output)
+        seen = requests(log)
+        if options.picture:
+            # What the last prompt has more than the first are the call, its result and the picture.
+            did = max((later.prompt for later in seen), default=0) - first_asked(seen) >= PICTURE_TOKENS
+        return Outcome(version, seen, did, exit_code, output)
+
+
+def draw(path: Path) -> None:
+    """A picture of PICTURE_TOKENS tokens; its colours are no matter."""
+    Image.new("RGB", (20 * 28, 20 * 28), "teal").save(path)
+
+
+def first_asked(seen: Sequence[Request]) -> int:
+    """Prompt tokens of the request that was answered by the call; titles and the like may come before it."""
+    asked = [request for request in seen if request.prompt]
+    called = [request for request in asked if request.finish == "tool_calls"]
+    return next((request.prompt for request in [*called, *asked]), 0)
 
 
 def version_of(client: Client, program: str, work: Path, env: Mapping[str, str]) -> str:
@@ -173,13 +201,14 @@ def version_of(client: Client, program: str, work: Path, env: Mapping[str, str])
 
 
 @contextmanager
-def serving(client: Client, log: Path, options: argparse.Namespace) -> Iterator[str]:
+def serving(client: Client, call: Mapping[str, Any], log: Path, options: argparse.Namespace) -> Iterator[str]:
     """`moonlet serve` for one client, while the block runs; gives its address."""
     env = dict(os.environ, PYTHONPATH=os.pathsep.join([str(ROOT), *sys.path]))
     context_length = NANO_CONTEXT_LENGTH if options.nano else CONTEXT_LENGTH
     if not options.nano:
-        call = client.call or {"name": "", "arguments": {}}
         env["MOONLET_FAKE_CALL"] = json.dumps({**call, "answer": client.answer})
+    if options.picture:
+        env["MOONLET_FAKE_EYES"] = "1"
     if options.vocabulary is not None:
         env["MOONLET_FAKE_VOCABULARY"] = str(options.vocabulary)
     if options.record is not None:

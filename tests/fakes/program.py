@@ -2,7 +2,8 @@
 
 MOONLET_FAKE_REPLIES: JSON list of replies, one a turn.  MOONLET_FAKE_CALL: instead, JSON of the one tool call that an
 agent is told to make (`name`, `arguments`) before it gets its `answer`.  Neither: the real model.
-MOONLET_FAKE_STEP_S: seconds a forward pass takes.  MOONLET_FAKE_VOCABULARY: folder of another tokenizer.
+MOONLET_FAKE_STEP_S: seconds a forward pass takes.  MOONLET_FAKE_EYES: the model sees.  MOONLET_FAKE_VOCABULARY: folder
+of another tokenizer.
 MOONLET_FAKE_RECORD: file to which the server adds every request, a JSON line each, as one of MOONLET_FAKE_CLIENT.
 """
 
@@ -24,6 +25,7 @@ from moonlet.server import serve
 from tests.fakes.engines import TINY
 from tests.fakes.recorder import Recorder
 from tests.fakes.scripted_model import ScriptedModel, agent_script, reciting_script
+from tests.fakes.vision import FakeEncoder
 
 CONTEXT_LENGTH = 1024
 
@@ -37,6 +39,8 @@ def _fake_llm(_: str | None, options: EngineOptions, **__: Any) -> Engine:
         script = reciting_script(tokenizer, json.loads(os.environ["MOONLET_FAKE_REPLIES"]))
     context_length = options.context_length or CONTEXT_LENGTH
     model = ScriptedModel(script, tokenizer.vocab_size, max_position_embeddings=context_length)
+    if "MOONLET_FAKE_EYES" in os.environ:
+        model.vision = FakeEncoder()
     step_s = float(os.environ.get("MOONLET_FAKE_STEP_S", "0"))
     model.before_pass = lambda: time.sleep(step_s)
     template = ChatTemplate.from_dir(folder, tokenizer)
