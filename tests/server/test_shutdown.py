@@ -32,7 +32,7 @@ def served(reply: str, *, step_s: float, shutdown_s: float) -> Iterator[tuple[su
     command = [
         sys.executable,
         "-m",
-        "tests.fakes.chat_program",
+        "tests.fakes.program",
         "serve",
         "--port",
         "0",
