@@ -14,6 +14,7 @@ namespace moonlet {
 // One line for each file that binds something, in alphabetical order; called below in the same order.
 void bind_block_experts(nb::module_& m);
 void bind_ceiling(nb::module_& m);
+void bind_draw(nb::module_& m);
 void bind_int4_experts(nb::module_& m);
 void bind_linear_blocks(nb::module_& m);
 void bind_linear_float(nb::module_& m);
@@ -65,6 +66,7 @@ NB_MODULE(_kernels, m) {
     moonlet::bind_runtime(m);
     moonlet::bind_block_experts(m);
     moonlet::bind_ceiling(m);
+    moonlet::bind_draw(m);
     moonlet::bind_int4_experts(m);
     moonlet::bind_linear_blocks(m);
     moonlet::bind_linear_float(m);

@@ -1,5 +1,7 @@
 """Types of the extension module built from csrc/. Arrays are anything with __dlpack__; the faces pass torch tensors."""
 
+import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
 class Runtime:
@@ -53,6 +55,15 @@ def block_experts_forward(
     runtime: Runtime, layer: BlockExpertsLayer, x: Tensor, topk_ids: Tensor, topk_weights: Tensor, out: Tensor
 ) -> None: ...
 def dequantize_blocks(runtime: Runtime, blocks: Tensor, block_format: str, out: Tensor) -> None: ...
+def draw(
+    runtime: Runtime,
+    logits: npt.NDArray[np.float32],
+    temperature: float,
+    top_k: int,
+    top_p: float,
+    min_p: float,
+    number: float,
+) -> int: ...
 def linear_blocks(runtime: Runtime, x: Tensor, blocks: Tensor, block_format: str, out: Tensor) -> None: ...
 def linear_int8(runtime: Runtime, x: Tensor, codes: Tensor, scales: Tensor, out: Tensor) -> None: ...
 def quantize_int8_groups(runtime: Runtime, x: Tensor, codes: Tensor, scales: Tensor) -> None: ...

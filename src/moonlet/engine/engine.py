@@ -40,6 +40,7 @@ from moonlet.engine.tool_choice import parse_tool_choice
 from moonlet.engine.turn import Turn
 from moonlet.engine.worker import Worker
 from moonlet.errors import MediaError, PromptError
+from moonlet.kernels import Runtime
 from moonlet.media.config import MediaProcessorConfig
 from moonlet.media.image import PreparedImage
 from moonlet.media.options import MediaOptions
@@ -75,6 +76,7 @@ class Engine:
         media_config: MediaProcessorConfig | None = None,
         tool_rendering: ToolRendering = "typed",
         disk: DiskTier | None = None,
+        rt: Runtime | None = None,
     ) -> None:
         """context_length: tokens of prompt and reply together.  chunk_size: prompt tokens a forward pass.
 
@@ -87,6 +89,7 @@ class Engine:
         media_config: how images and video are cut up; as published for K2.5 if None.
         tool_rendering: how tools without a TypeScript form are shown to `stream_turn`.
         disk: keeps pages and replies for the next run; closed with the engine.
+        rt: draws tokens; one of its own if None.
         """
         self.tokenizer = tokenizer
         self._disk = disk
@@ -99,6 +102,7 @@ class Engine:
         end_of_text = tokenizer.special_ids.get("[EOT]")
         self._stop_ids = tokenizer.stop_ids | stop_ids | ({end_of_text} if end_of_text is not None else set())
         self.dialect = Dialect(tokenizer, template, self._stop_ids, tool_rendering)
+        self._rt = rt or Runtime(num_threads=1)
         self._sees = model.vision is not None
         self._library = MediaLibrary(media_config or MediaProcessorConfig())
         self._runner = Runner(
@@ -309,7 +313,7 @@ class Engine:
         room = self.context_length - len(prompt_ids)
         request = Request(
             self._runner.open(prompt_ids, media, is_scored=params.prompt_logprobs is not None),
-            Sampler(params, seed, self._vocab_size, prompt_ids, constraint),
+            Sampler(self._rt, params, seed, self._vocab_size, prompt_ids, constraint),
             stop_ids=self._stop_ids | frozenset(params.stop_token_ids),
             ignored_ids=self._stop_ids.difference(params.stop_token_ids) if params.ignore_eos else frozenset(),
             max_tokens=room if params.max_tokens is None else min(room, params.max_tokens),

@@ -7,17 +7,14 @@ print(llm.chat([{"role": "user", "content": "hi"}]).content)
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from moonlet.cache import DiskTier, KvFolder
 from moonlet.checkpoint.hub import resolve_model
 from moonlet.config import EngineOptions
 from moonlet.engine.dialect import ToolRendering
 from moonlet.engine.engine import Engine
-
-if TYPE_CHECKING:
-    from moonlet.engine.load import PlanReport
-    from moonlet.engine.placement import Progress
+from moonlet.engine.load import PlanReport, load_model
+from moonlet.engine.placement import Progress
 
 
 class LLM(Engine):
@@ -40,9 +37,6 @@ class LLM(Engine):
         Raises ConfigError, CheckpointError, TemplateError, OptionError or OutOfMemoryError.
         """
         directory = resolve_model(model)
-        # Brings the compiled kernels in; an engine over another model does not need them.
-        from moonlet.engine.load import load_model
-
         options = options or EngineOptions()
         # Before the weights are: a folder that cannot be used is told at once.
         folder = None if options.kv_dir is None else KvFolder(Path(options.kv_dir), options.kv_dir_bytes)
@@ -65,4 +59,5 @@ class LLM(Engine):
             media_config=loaded.media_config,
             tool_rendering=tool_rendering,
             disk=None if folder is None else DiskTier(folder, loaded.fingerprint),
+            rt=loaded.rt,
         )

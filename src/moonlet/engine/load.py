@@ -56,6 +56,7 @@ class LoadedModel:
     vision: the tower that reads images and video; None for a checkpoint without one.
     media_config: how images and video are cut up for it.
     fingerprint: of everything that latents depend on beside the ids.
+    rt: threads and instruction set of the kernels.
     """
 
     config: ModelConfig
@@ -71,6 +72,7 @@ class LoadedModel:
     vision: VisionEncoder | None
     media_config: MediaProcessorConfig
     fingerprint: bytes
+    rt: Runtime
 
     @property
     def vocab_size(self) -> int:
@@ -120,10 +122,11 @@ def load_model(
     if on_plan is not None:
         on_plan(plan)
 
-    ops = _operations(options, device)
+    rt = Runtime(options.num_threads, options.isa)
+    ops = _operations(rt, options, device)
     with torch.inference_mode():
         weights = bind_weights(checkpoint.config, placer.source())
-        experts = _experts(checkpoint, options, ops, device)
+        experts = _experts(checkpoint, rt, options, ops, device)
         vision = load_vision(source, vision_operations(ops), device)
     media_config = load_media_config(directory)
     return LoadedModel(
@@ -138,6 +141,7 @@ def load_model(
         vision=vision,
         media_config=media_config,
         fingerprint=model_fingerprint(source, options, media_config),
+        rt=rt,
         int8_loss=placer.rounding_loss.relative,
         # The kernels bring their own threads. Torch's, used for little more than additions, would spin beside them and
         # take their cores: with both, a prefill was measured 4 to 6 times slower on 2 busy cores.
@@ -166,17 +170,17 @@ def _expert_bytes(checkpoint: Checkpoint | GgufCheckpoint) -> int | None:
     return checkpoint.expert_bytes if isinstance(checkpoint, GgufCheckpoint) else None
 
 
-def _operations(options: ModelOptions, device: torch.device) -> CpuOps | TorchOps:
+def _operations(rt: Runtime, options: ModelOptions, device: torch.device) -> CpuOps | TorchOps:
     attention = cast(AttentionForm, options.attention)
     if options.reference:
         return TorchOps(torch.float32, device, attention)
     if device.type == "cuda":
         return TorchOps(torch.bfloat16, device, attention)
-    return CpuOps(Runtime(options.num_threads, options.isa), attention)
+    return CpuOps(rt, attention)
 
 
 def _experts(
-    checkpoint: Checkpoint | GgufCheckpoint, options: ModelOptions, ops: Ops, device: torch.device
+    checkpoint: Checkpoint | GgufCheckpoint, rt: Runtime, options: ModelOptions, ops: Ops, device: torch.device
 ) -> ExpertBackend:
     """Routed experts go to the GPU if they all fit in what is left there; otherwise they stay mapped for the CPU."""
     config = checkpoint.config
@@ -185,7 +189,7 @@ def _experts(
         layers_of_blocks = {i: checkpoint.experts(i) for i in moe_layers}
         if options.reference or not all(have_kernels(layer) for layer in layers_of_blocks.values()):
             return BlockExperts(layers_of_blocks, torch.float32)
-        return CpuBlockExperts(_runtime(ops, options), layers_of_blocks)
+        return CpuBlockExperts(rt, layers_of_blocks)
     if config.quantization is None:
         if device.type == "cuda" and not _fit_on_gpu(checkpoint, device):
             raise OptionError("device is 'cuda', but the unquantised experts do not fit on the GPU; use --device cpu")
@@ -195,12 +199,7 @@ def _experts(
         return TorchExperts(layers, torch.float32)
     if device.type == "cuda" and _fit_on_gpu(checkpoint, device):
         return TorchExperts(move_layers(layers, device), torch.bfloat16)
-    return CpuExperts(_runtime(ops, options), layers, cast(Literal["int8", "bf16"], options.activations))
-
-
-def _runtime(ops: Ops, options: ModelOptions) -> Runtime:
-    """That of the operations; one for the experts alone where those run elsewhere."""
-    return ops.rt if isinstance(ops, CpuOps) else Runtime(options.num_threads, options.isa)
+    return CpuExperts(rt, layers, cast(Literal["int8", "bf16"], options.activations))
 
 
 GPU_RESERVE_BYTES = 4 << 30

@@ -2,12 +2,9 @@
 
     penalties -> constraint -> temperature -> top_k -> top_p -> min_p -> draw
 
-The row is read alone, in numpy, on one thread: sums then have one order, and a token does not depend on its neighbours
-in a batch or on the number of threads (torch splits its reductions over threads). Probabilities are float64.
-
-No step sorts the vocabulary. top_p needs only the probability below which tokens fall out, and that is found by a
-histogram over probability with a sort inside the one bin where the mass is reached; the draw then walks the kept tokens
-by id. At 163,840 tokens this is about a millisecond for the flattest distribution; a sort alone takes ten.
+The row is read alone, on one thread: sums then have one order, and a token does not depend on its neighbours in a batch
+or on the number of threads (torch splits its reductions over threads). What is drawn from the row as penalties and
+constraint left it is a kernel's (kernels/draw.py).
 """
 
 from __future__ import annotations
@@ -22,15 +19,10 @@ from moonlet.engine.params import SamplingParams
 from moonlet.engine.penalties import PenaltyState
 from moonlet.engine.random import uniform
 from moonlet.errors import CheckpointError, ConstraintError
+from moonlet.kernels import Runtime, draw
 
 Logits = npt.NDArray[np.float32]
-Floats = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int64]
-
-_DRAW_BLOCK = 512
-_NUCLEUS_BLOCK = 8192
-# The upper half of 1.0 as a float32.
-_BIN_OF_ONE = 0x3F80
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +39,7 @@ class Sampler:
 
     def __init__(
         self,
+        rt: Runtime,
         params: SamplingParams,
         seed: int,
         vocab_size: int,
@@ -54,6 +47,7 @@ class Sampler:
         constraint: TokenConstraint | None = None,
     ) -> None:
         """seed: used where params.seed is None too.  vocab_size: ids from here on are never chosen."""
+        self._rt = rt
         self._params = params
         self._seed = seed
         self._vocab_size = vocab_size
@@ -76,10 +70,7 @@ class Sampler:
         logits = self._checked(logits)
         penalised = self._penalties.apply(logits) if self._penalties is not None else logits
         allowed = self._allowed(penalised)
-        if self._params.is_greedy:
-            token_id = int(allowed.argmax())
-        else:
-            token_id = draw(distribution(allowed, self._params), uniform(self._seed, self._step))
+        token_id = int(allowed.argmax()) if self._params.is_greedy else self._drawn(allowed)
         self._step += 1
         if self._constraint is not None:
             self._constraint.accept(token_id)
@@ -92,6 +83,18 @@ class Sampler:
         """Log-probabilities where the prompt goes on with `token_id`. logits and errors as in `sample`."""
         assert self._params.prompt_logprobs is not None
         return logprobs(self._checked(logits), token_id, self._params.prompt_logprobs)
+
+    def _drawn(self, logits: Logits) -> int:
+        params, number = self._params, uniform(self._seed, self._step)
+        return draw(
+            self._rt,
+            logits,
+            number,
+            temperature=params.temperature,
+            top_k=params.top_k,
+            top_p=params.top_p,
+            min_p=params.min_p,
+        )
 
     def _checked(self, logits: Logits) -> Logits:
         logits = logits[: self._vocab_size]
@@ -111,51 +114,6 @@ class Sampler:
         if not bits.any():
             raise ConstraintError("the constraint of this reply allows no token that the vocabulary holds")
         return np.where(bits.view(np.bool_), logits, np.float32(-np.inf))
-
-
-def distribution(logits: Logits, params: SamplingParams) -> Floats:
-    """The weight of every token relative to the best one, [vocab_size] float64; 0 for tokens that cannot be drawn.
-
-    params.temperature must be above 0.
-    """
-    if params.top_k and params.top_k < len(logits):
-        kept = _largest(logits, params.top_k)
-        weights = np.zeros(len(logits))
-        weights[kept] = _cut(logits[kept], params)
-        return weights
-    return _cut(logits, params)
-
-
-def _cut(logits: Logits, params: SamplingParams) -> Floats:
-    """Weights after temperature, top_p and min_p, as in `distribution`."""
-    # One array, worked on in place: fresh memory of this size costs more than the arithmetic.
-    weights = logits.astype(np.float64)
-    weights -= weights.max()
-    weights /= params.temperature
-    np.exp(weights, out=weights)
-    if params.top_p < 1:
-        _keep_nucleus(weights, params.top_p)
-    if params.min_p > 0:
-        # The best token's weight is 1 and it has survived every cut.
-        weights[weights < params.min_p] = 0
-    return weights
-
-
-def draw(weights: Floats, number: float) -> int:
-    """The index at which the running sum of `weights` passes `number` (in [0, 1)) of the whole; its weight is not 0."""
-    # Block by block, then inside one block: a running sum of the whole vocabulary would cost half a millisecond.
-    block_edges = np.cumsum(np.add.reduceat(weights, np.arange(0, len(weights), _DRAW_BLOCK)))
-    wanted = number * block_edges[-1]
-    block = _passes(block_edges, wanted)
-    first = block * _DRAW_BLOCK
-    edges = np.cumsum(weights[first : first + _DRAW_BLOCK])
-    return first + _passes(edges, wanted - (block_edges[block - 1] if block else 0.0))
-
-
-def _passes(edges: Floats, wanted: float) -> int:
-    """The first index whose edge is above `wanted`; where rounding leaves none, the first to reach the last edge."""
-    index = int(np.searchsorted(edges, wanted, side="right"))
-    return index if index < len(edges) else int(np.searchsorted(edges, edges[-1]))
 
 
 def logprobs(logits: Logits, token_id: int, count: int) -> TokenLogprobs:
@@ -189,34 +147,3 @@ def _largest_of_few(logits: Logits, count: int) -> Ids:
     chosen = logits > threshold
     chosen[np.flatnonzero(logits == threshold)[: count - np.count_nonzero(chosen)]] = True
     return np.flatnonzero(chosen)
-
-
-def _keep_nucleus(weights: Floats, top_p: float) -> None:
-    """Zero all but the smallest set of tokens with `top_p` of the mass; among equals the lower index is kept.
-
-    weights: from 0 to 1, the largest being 1.
-    """
-    # In blocks that stay in the processor's cache: fresh arrays of this size cost more than the arithmetic.
-    blocks = [slice(first, first + _NUCLEUS_BLOCK) for first in range(0, len(weights), _NUCLEUS_BLOCK)]
-    histogram = np.zeros(_BIN_OF_ONE + 1)
-    for block in blocks:
-        histogram += np.bincount(_bins(weights[block]), weights=weights[block], minlength=len(histogram))
-    mass = np.cumsum(histogram)
-    wanted = top_p * mass[-1]
-    # The set is some whole bins and, sorted, a part of the one in which the mass is reached.
-    last_bin = int(np.searchsorted(mass, wanted))
-    in_last = []
-    for block in blocks:
-        bins = _bins(weights[block])
-        in_last.append(np.flatnonzero(bins == last_bin) + block.start)
-        weights[block][bins > last_bin] = 0
-    edge = np.concatenate(in_last)
-    edge = edge[np.argsort(-weights[edge], kind="stable")]
-    missing = wanted - (mass[last_bin - 1] if last_bin else 0.0)
-    reached = int(np.searchsorted(np.cumsum(weights[edge]), missing))
-    weights[edge[reached + 1 :]] = 0
-
-
-def _bins(weights: Floats) -> npt.NDArray[np.int32]:
-    """0 for a weight of 1, rising as it falls, 128 bins a halving: a positive float32's upper half keeps its order."""
-    return _BIN_OF_ONE - (weights.astype(np.float32).view(np.int32) >> 16)

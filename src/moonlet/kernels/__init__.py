@@ -14,6 +14,7 @@ from moonlet.kernels.blocks import (
     linear_blocks,
     reference_linear_blocks,
 )
+from moonlet.kernels.draw import draw
 from moonlet.kernels.experts import (
     Activations,
     Int4Experts,
@@ -43,6 +44,7 @@ __all__ = [
     "dequantize_blocks",
     "dequantize_int4",
     "dequantize_int8",
+    "draw",
     "experts_forward",
     "linear_bf16",
     "linear_blocks",
