@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
+
+from tests.fakes.engines import engine_of, reciting_model
+from tests.fakes.http_server import context_of, running
 
 PATH = "/v1/chat/completions"
 MODES = {
@@ -52,6 +56,14 @@ def test_other_values_are_refused(client, mode):
         response = client.post(PATH, json=body)
         assert response.status_code == 400, fields
         assert next(iter(fields)) in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_model_that_asks_to_be_decoded_greedily_passes_too(mode):
+    engine = engine_of(reciting_model("Hm.</think>Hello."), context_length=1024, is_greedy_by_default=True)
+    with running(context_of(engine, param_policy="vendor")) as url:
+        body = {"messages": [{"role": "user", "content": "Hi"}], **MODES[mode]}
+        assert httpx.post(url + PATH, json=body).status_code == 200
 
 
 def test_the_open_policy_takes_what_common_clients_send(serve):

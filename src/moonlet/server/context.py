@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import cast
 
+from moonlet.engine.params import default_sampling as published_sampling
 from moonlet.engine.stats import EngineStats
 from moonlet.server.engine_face import EngineFace
 from moonlet.server.errors import LOADING, MODEL_NOT_FOUND, ApiError
@@ -53,10 +54,11 @@ class Context:
     def rules(self) -> Rules:
         """What parsers need to know."""
         engine = self.engine
+        policy = cast(ParamPolicy, self.options.param_policy)
         return Rules(
-            default_sampling=engine.default_sampling,
+            default_sampling=published_sampling if policy == "vendor" else engine.default_sampling,
             vocab_size=engine.tokenizer.vocab_size,
-            param_policy=cast(ParamPolicy, self.options.param_policy),
+            param_policy=policy,
             preserve_thinking=self.options.preserve_thinking,
             max_output_tokens=self.options.max_output_tokens,
         )
