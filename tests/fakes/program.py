@@ -2,8 +2,8 @@
 
 MOONLET_FAKE_REPLIES: JSON list of replies, one a turn.  MOONLET_FAKE_CALL: instead, JSON of the one tool call that an
 agent is told to make (`name`, `arguments`) before it gets its `answer`.  Neither: the real model.
-MOONLET_FAKE_STEP_S: seconds a forward pass takes.  MOONLET_FAKE_EYES: the model sees.  MOONLET_FAKE_VOCABULARY: folder
-of another tokenizer.
+MOONLET_FAKE_STEP_S: seconds a forward pass takes.  MOONLET_FAKE_LOAD_S: seconds the model takes to load.
+MOONLET_FAKE_EYES: the model sees.  MOONLET_FAKE_VOCABULARY: folder of another tokenizer.
 MOONLET_FAKE_RECORD: file to which the server adds every request, a JSON line each, as one of MOONLET_FAKE_CLIENT.
 """
 
@@ -31,6 +31,7 @@ CONTEXT_LENGTH = 1024
 
 
 def _fake_llm(_: str | None, options: EngineOptions, **__: Any) -> Engine:
+    time.sleep(float(os.environ.get("MOONLET_FAKE_LOAD_S", "0")))
     folder = Path(os.environ.get("MOONLET_FAKE_VOCABULARY", TINY))
     tokenizer = Tokenizer.from_dir(folder)
     if "MOONLET_FAKE_CALL" in os.environ:

@@ -289,6 +289,20 @@ def test_a_prompt_that_fills_the_context_gets_the_words_that_make_clients_compac
     assert "This model's maximum context length is 64 tokens." in error["message"]
 
 
+@pytest.mark.parametrize(
+    ("path", "field", "prompt"),
+    [
+        ("/v1/chat/completions", "messages", [{"role": "user", "content": "a b c " * 100}]),
+        ("/v1/completions", "prompt", "a b c " * 100),
+        ("/v1/responses", "input", "a b c " * 100),
+    ],
+)
+def test_a_prompt_that_fills_the_context_is_named_as_its_api_calls_it(serve, path, field, prompt):
+    response = serve(context_length=64).post(path, json={field: prompt})
+    error = response.json()["error"]
+    assert (response.status_code, error["code"], error["param"]) == (400, "context_length_exceeded", field)
+
+
 def test_a_bias_of_minus_100_keeps_a_token_away(serve):
     tokenizer = tiny_tokenizer()
     first = tokenizer.encode("Hello.")[0]

@@ -27,8 +27,10 @@ STREAMS = {
 
 
 @contextmanager
-def served(reply: str, *, step_s: float, shutdown_s: float) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The program and its URL, once the model is ready."""
+def served(
+    reply: str, *, step_s: float = 0, shutdown_s: float = 60, load_s: float = 0, until: str = "ready"
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The program and its URL, once it has said the line that begins with `until`."""
     command = [
         sys.executable,
         "-m",
@@ -39,13 +41,18 @@ def served(reply: str, *, step_s: float, shutdown_s: float) -> Iterator[tuple[su
         "--shutdown-s",
         str(shutdown_s),
     ]
-    env = {**os.environ, "MOONLET_FAKE_REPLIES": json.dumps([reply]), "MOONLET_FAKE_STEP_S": str(step_s)}
+    env = {
+        **os.environ,
+        "MOONLET_FAKE_REPLIES": json.dumps([reply]),
+        "MOONLET_FAKE_STEP_S": str(step_s),
+        "MOONLET_FAKE_LOAD_S": str(load_s),
+    }
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env, cwd=Path(__file__).parents[2])
     try:
         url = ""
         for line in process.stderr:
             url = url or "".join(re.findall(r"listening on (\S+)", line))
-            if line.startswith("ready"):
+            if line.startswith(until):
                 break
         yield process, url
     finally:
@@ -65,6 +72,17 @@ def test_a_running_reply_is_finished_and_the_program_ends_well(sent):
         assert json.loads(rest[-2][6:])["choices"][0]["finish_reason"] == "stop"
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 0
+        assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_the_model_is_loading_ends_the_program_at_once(sent):
+    with served("", load_s=3600, until="listening") as (process, url):
+        # Once a request is answered, signals have their handlers.
+        httpx.get(url + "/health")
+        process.send_signal(sent)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == -sent
         assert "Traceback" not in errors
 
 

@@ -100,23 +100,26 @@ class Worker:
             raise EngineClosedError("the engine is closed: it takes no more requests")
 
     def _start(self) -> None:
-        if self._thread is None:
-            # A daemon, or a reply left open would keep the program from ending; `_run` sees to an orderly end.
-            self._thread = threading.Thread(
-                target=_run, args=(self.core, self._inbox), name="moonlet-engine", daemon=True
-            )
-            self._thread.start()
+        if self._thread is not None:
+            return
+        inbox = self._inbox
+
+        def stop_at_exit() -> None:
+            # A thread that is inside a kernel while the interpreter goes away would bring the process down with it.
+            inbox.put(None)
+            thread.join()
+
+        # A daemon, or a reply left open would keep the program from ending; `stop_at_exit` sees to an orderly end. What
+        # the thread registered itself would not be called if the interpreter were leaving already.
+        thread = threading.Thread(
+            target=_run, args=(self.core, inbox, stop_at_exit), name="moonlet-engine", daemon=True
+        )
+        atexit.register(stop_at_exit)
+        thread.start()
+        self._thread = thread
 
 
-def _run(core: EngineCore, inbox: Inbox) -> None:
-    thread = threading.current_thread()
-
-    def stop_at_exit() -> None:
-        # A thread that is inside a kernel while the interpreter goes away would bring the process down with it.
-        inbox.put(None)
-        thread.join()
-
-    atexit.register(stop_at_exit)
+def _run(core: EngineCore, inbox: Inbox, stop_at_exit: Callable[[], None]) -> None:
     try:
         _serve(core, inbox)
     finally:

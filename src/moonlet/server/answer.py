@@ -58,10 +58,10 @@ class Wire(Protocol):
     def whole(self, reply: Reply, opening: Opening) -> dict[str, Any]: ...
 
 
-async def prepare(context: Context, turn: Turn) -> PreparedTurn:
-    """`turn` ready for the engine. Raises ApiError or UserError for whatever cannot be obeyed."""
-    prepared = await prepare_any_length(context, turn)
-    check_length(context, prepared.num_prompt_tokens)
+async def prepare(context: Context, job: Job) -> PreparedTurn:
+    """The turn of `job` ready for the engine. Raises ApiError or UserError for whatever cannot be obeyed."""
+    prepared = await prepare_any_length(context, job.turn)
+    check_length(context, prepared.num_prompt_tokens, job.prompt_field)
     return prepared
 
 
@@ -72,18 +72,21 @@ async def prepare_any_length(context: Context, turn: Turn) -> PreparedTurn:
     return await engine.prepare(replace(turn, messages=messages))
 
 
-def check_length(context: Context, num_tokens: int) -> None:
-    """Raises ApiError for a prompt that leaves no room for one token, or is over the server's own limit."""
+def check_length(context: Context, num_tokens: int, prompt_field: str) -> None:
+    """Raises ApiError for a prompt that leaves no room for one token, or is over the server's own limit.
+
+    prompt_field: of the body, which the error names.
+    """
     limit = context.engine.context_length
     if context.options.max_prompt_tokens is not None:
         limit = min(limit, context.options.max_prompt_tokens + 1)
     if num_tokens >= limit:
-        raise ApiError.overflow(num_tokens, limit)
+        raise ApiError.overflow(num_tokens, limit, prompt_field)
 
 
 async def answer(context: Context, request: Request, job: Job, wire: Wire) -> Response:
     """Run `job` and answer in the form of `wire`. Raises ApiError or UserError before anything is sent."""
-    prepared = await prepare(context, job.turn)
+    prepared = await prepare(context, job)
     opening = Opening(prepared.num_prompt_tokens, prepared.prompt.opens_thinking)
     stream = await context.engine.stream_turn(prepared)
     if job.stream:

@@ -82,14 +82,15 @@ class ApiError(Exception):
         return cls(INTERNAL, "internal error; the server's log has the details under this request id")
 
     @classmethod
-    def overflow(cls, num_tokens: int, context_length: int) -> ApiError:
-        """The prompt leaves no room for a reply. Clients match these words and shorten their history: keep them."""
+    def overflow(cls, num_tokens: int, context_length: int, param: str) -> ApiError:
+        """The prompt in `param` leaves no room for a reply. Clients match these words and shorten their history: keep
+        them."""
         return cls(
             CONTEXT_LENGTH,
             f"Invalid request: Your request exceeded model token limit: {context_length} (requested: {num_tokens}). "
             f"This model's maximum context length is {context_length} tokens. "
             "Please reduce the length of the messages.",
-            param="messages",
+            param=param,
             anthropic_message=f"prompt is too long: {num_tokens} tokens > {context_length} maximum",
         )
 

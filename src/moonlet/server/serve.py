@@ -94,9 +94,13 @@ class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop in good order, and let the program end as one that did what it was told.
 
-        While the model is loading there is nothing to finish, and the signal ends the program; so does a second Ctrl+C.
+        While the model is loading there is nothing to finish, and the signal ends the program as if nobody handled it,
+        since a thread that loads cannot be told to stop. A second Ctrl+C ends it too.
         """
-        if self._context.loaded_engine is None or (self.should_exit and sig == signal.SIGINT):
+        if self._context.loaded_engine is None:
+            signal.signal(sig, signal.SIG_DFL)
+            signal.raise_signal(sig)
+        elif self.should_exit and sig == signal.SIGINT:
             super().handle_exit(sig, frame)
         self.should_exit = True
 

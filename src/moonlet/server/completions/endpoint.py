@@ -34,7 +34,7 @@ async def completions(context: Context, request: Request) -> Response:
     engine = context.engine
     job = parse_completion(body, context.rules(), engine.tokenizer)
     for prompt in job.prompts:
-        check_length(context, len(prompt))
+        check_length(context, len(prompt), "prompt")
     envelope = Envelope(new_id("cmpl-"), int(time.time()), context.model_name, FINGERPRINT)
     run = _Run(context, request, job, envelope)
     await run.open()

@@ -66,7 +66,7 @@ def parse_responses(body: ResponsesBody, rules: Rules) -> ResponsesJob:
         json_output=_format(body),
         preserve_thinking=rules.preserve_thinking and wish.preserves,
     )
-    return ResponsesJob(Job(turn, bool(body.stream)), table)
+    return ResponsesJob(Job(turn, bool(body.stream), prompt_field="input"), table)
 
 
 def _format(body: ResponsesBody) -> JsonOutput | None:
