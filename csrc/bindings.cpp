@@ -20,13 +20,12 @@ void bind_linear_blocks(nb::module_& m);
 void bind_linear_float(nb::module_& m);
 void bind_linear_int8(nb::module_& m);
 void bind_mla(nb::module_& m);
+void bind_mla_prepare(nb::module_& m);
 void bind_patch_attention(nb::module_& m);
 void bind_quantize(nb::module_& m);
 void bind_rms_norm(nb::module_& m);
-void bind_rope(nb::module_& m);
 void bind_router(nb::module_& m);
 void bind_silu_mul(nb::module_& m);
-void bind_store_latent(nb::module_& m);
 
 namespace {
 
@@ -72,11 +71,10 @@ NB_MODULE(_kernels, m) {
     moonlet::bind_linear_float(m);
     moonlet::bind_linear_int8(m);
     moonlet::bind_mla(m);
+    moonlet::bind_mla_prepare(m);
     moonlet::bind_patch_attention(m);
     moonlet::bind_quantize(m);
     moonlet::bind_rms_norm(m);
-    moonlet::bind_rope(m);
     moonlet::bind_router(m);
     moonlet::bind_silu_mul(m);
-    moonlet::bind_store_latent(m);
 }

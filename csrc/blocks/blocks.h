@@ -19,8 +19,10 @@
 // in one place.
 
 #include <cstddef>
+#include <string>
 
 #include "common/ahead.h"
+#include "common/errors.h"
 #include "common/isa.h"
 #include "formats/format_table.h"
 
@@ -39,6 +41,24 @@ static inline int64_t num_spans(int64_t num_inputs) { return (num_inputs + kSpan
 
 static inline int64_t block_record_bytes(int64_t num_inputs) {
     return num_spans(num_inputs) * static_cast<int64_t>(sizeof(ActivationSpan));
+}
+
+// K of a matrix whose rows take `row_bytes`; throws ShapeError naming the matrix where they are not whole blocks.
+static inline int64_t inputs_of_row(const std::string& name, const BlockFormat& format, int64_t row_bytes) {
+    if (row_bytes % format.block_bytes != 0) {
+        throw ShapeError(name + ": rows of " + std::to_string(row_bytes) + " bytes, expected a multiple of " +
+                         std::to_string(format.block_bytes) + ", a " + format.name + " block");
+    }
+    return row_bytes / format.block_bytes * format.block_weights;
+}
+
+// The other way round; throws ShapeError where `num_inputs` are not whole blocks.
+static inline int64_t bytes_of_row(const std::string& name, const BlockFormat& format, int64_t num_inputs) {
+    if (num_inputs % format.block_weights != 0) {
+        throw ShapeError(name + ": rows of " + std::to_string(num_inputs) + " weights, expected a multiple of " +
+                         std::to_string(format.block_weights) + " in " + format.name);
+    }
+    return format.row_bytes(num_inputs);
 }
 
 // One product: y[t * y_stride + r] for `num_rows` rows and `num_tokens` records.

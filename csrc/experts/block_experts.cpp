@@ -5,6 +5,7 @@
 #include <nanobind/stl/string.h>
 
 #include <optional>
+#include <vector>
 
 #include "blocks/blocks.h"
 #include "common/call.h"
@@ -32,6 +33,11 @@ struct BlockLayer {
     BlockStack matrices[3];     // by Matrix: gate and up, F rows of D, and down, D rows of F
 };
 
+// Intermediate values are requantised in whole groups.
+void check_intermediate_size(const std::string& name, int64_t F) {
+    if (F % 32 != 0) throw ShapeError(name + ": F = " + std::to_string(F) + ", expected a multiple of 32");
+}
+
 // Holds the arrays, so that the pointers in `layer` live as long as it does.
 class BlockExpertsLayer {
   public:
@@ -43,14 +49,9 @@ class BlockExpertsLayer {
         Size E{"E"}, gate_rows{up_ ? "F" : "2F"}, gate_row_bytes{"row bytes"};
         const auto* gate_blocks = input<uint8_t>("gate", gate_, {E, gate_rows, gate_row_bytes});
         const int gate_idx = block_format_idx(gate_format);
-        const BlockFormat& format = scalar::block_formats[gate_idx];
-        if (gate_row_bytes % format.block_bytes != 0) {
-            throw ShapeError("gate: rows of " + std::to_string(gate_row_bytes) + " bytes, expected a multiple of " +
-                             std::to_string(format.block_bytes) + ", a " + gate_format + " block");
-        }
-        const int64_t D = gate_row_bytes / format.block_bytes * format.block_weights;
+        const int64_t D = inputs_of_row("gate", scalar::block_formats[gate_idx], gate_row_bytes);
         const int64_t F = up_ ? gate_rows : gate_rows / 2;
-        if (F % 32 != 0) throw ShapeError("gate: F = " + std::to_string(F) + ", expected a multiple of 32");
+        check_intermediate_size("gate", F);
         layer_ = {.num_experts = E, .hidden_size = D, .intermediate_size = F, .matrices = {}};
         layer_.matrices[0] = {gate_blocks, gate_rows * gate_row_bytes, gate_row_bytes, gate_idx};
         if (up_) {
@@ -68,13 +69,7 @@ class BlockExpertsLayer {
     BlockStack stack(const char* name, const Input& array, const std::string& format_name, int64_t num_rows,
                      int64_t num_inputs) const {
         const int idx = block_format_idx(format_name);
-        const BlockFormat& format = scalar::block_formats[idx];
-        if (num_inputs % format.block_weights != 0) {
-            throw ShapeError(std::string(name) + ": rows of " + std::to_string(num_inputs) +
-                             " weights, expected a multiple of " + std::to_string(format.block_weights) + " in " +
-                             format_name);
-        }
-        const int64_t bytes = format.row_bytes(num_inputs);
+        const int64_t bytes = bytes_of_row(name, scalar::block_formats[idx], num_inputs);
         const auto* blocks =
             input<uint8_t>(name, array, {{"E", layer_.num_experts}, {"rows", num_rows}, {"row bytes", bytes}});
         return {blocks, num_rows * bytes, bytes, idx};
@@ -85,6 +80,30 @@ class BlockExpertsLayer {
     Input down_;
     BlockLayer layer_{};
 };
+
+// One SwiGLU as a layer of one expert: gate, up [F, row bytes], down [D, row bytes].
+BlockLayer swiglu_layer(const Input& gate, const std::string& gate_format, const Input& up,
+                        const std::string& up_format, const Input& down, const std::string& down_format) {
+    const std::string op = "swiglu_blocks: ";
+    Size F{"F"}, row_bytes{"row bytes"};
+    const auto* gate_blocks = input<uint8_t>((op + "gate").c_str(), gate, {F, row_bytes});
+    const int gate_idx = block_format_idx(gate_format);
+    const int64_t D = inputs_of_row(op + "gate", scalar::block_formats[gate_idx], row_bytes);
+    check_intermediate_size(op + "gate", F);
+    const auto stack = [&op](const char* name, const Input& array, const std::string& format_name, int64_t num_rows,
+                             int64_t num_inputs) -> BlockStack {
+        const int idx = block_format_idx(format_name);
+        const int64_t bytes = bytes_of_row(op + name, scalar::block_formats[idx], num_inputs);
+        const auto* blocks = input<uint8_t>((op + name).c_str(), array, {{"rows", num_rows}, {"row bytes", bytes}});
+        return {blocks, num_rows * bytes, bytes, idx};
+    };
+    return {.num_experts = 1,
+            .hidden_size = D,
+            .intermediate_size = F,
+            .matrices = {{gate_blocks, F * row_bytes, row_bytes, gate_idx},
+                         stack("up", up, up_format, F, D),
+                         stack("down", down, down_format, D, F)}};
+}
 
 // What the driver asks of weights.
 class BlockWeights {
@@ -146,6 +165,22 @@ void bind_block_experts(nb::module_& m) {
         const Call call(runtime);
         forward_experts(runtime, weights, tokens);
     });
+
+    m.def("swiglu_blocks",
+          [](Runtime& runtime, const Input& x, const Input& gate, const std::string& gate_format, const Input& up,
+             const std::string& up_format, const Input& down, const std::string& down_format, const Output& out) {
+              const BlockLayer layer = swiglu_layer(gate, gate_format, up, up_format, down, down_format);
+              Size T{"T"};
+              const Dim D{"D", layer.hidden_size};
+              const float* x_data = input<float>("swiglu_blocks: x", x, {T, D});
+              float* out_data = output<float>("swiglu_blocks: out", out, {T, D});
+              // Every token chooses the one expert, with weight 1.
+              const std::vector<int32_t> ids(static_cast<size_t>(T), 0);
+              const std::vector<float> ones(static_cast<size_t>(T), 1.0f);
+              const Call call(runtime);
+              const BlockWeights weights(layer, *block_ops(runtime.isa()));
+              forward_experts(runtime, weights, {x_data, ids.data(), ones.data(), T, 1, out_data});
+          });
 }
 
 }  // namespace moonlet

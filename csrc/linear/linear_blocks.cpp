@@ -1,6 +1,8 @@
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "blocks/blocks.h"
 #include "common/call.h"
@@ -9,16 +11,6 @@
 
 namespace moonlet {
 namespace {
-
-// K of a matrix whose rows take `row_bytes`; throws where they are not whole blocks.
-int64_t inputs_of_row(const char* op, const BlockFormat& format, int64_t row_bytes) {
-    if (row_bytes % format.block_bytes != 0) {
-        throw ShapeError(std::string(op) + ": blocks: rows of " + std::to_string(row_bytes) +
-                         " bytes, expected a multiple of " + std::to_string(format.block_bytes) + ", a " + format.name +
-                         " block");
-    }
-    return row_bytes / format.block_bytes * format.block_weights;
-}
 
 // Rows of blocks [N, row bytes], in the arithmetic of blocks/blocks.h.
 class BlockRows {
@@ -87,24 +79,36 @@ void dequantize_blocks(Runtime& runtime, const uint8_t* blocks, int format_idx, 
 }  // namespace
 
 void bind_linear_blocks(nb::module_& m) {
-    m.def("linear_blocks",
-          [](Runtime& runtime, const Input& x, const Input& blocks, const std::string& format_name, const Output& out) {
-              const int format_idx = block_format_idx(format_name);
-              Size T{"T"}, N{"N"}, row_bytes{"row bytes"};
-              const auto* blocks_data = input<uint8_t>("linear_blocks: blocks", blocks, {N, row_bytes});
-              const int64_t K = inputs_of_row("linear_blocks", block_format(runtime.isa(), format_idx), row_bytes);
-              const float* x_data = input<float>("linear_blocks: x", x, {T, {"K", K}});
-              float* out_data = output<float>("linear_blocks: out", out, {T, N});
-              const Call call(runtime);
-              const BlockRows weights(blocks_data, format_idx, K, runtime.isa());
-              forward_linear(runtime, weights, x_data, T, K, N, out_data);
-          });
+    m.def("linear_blocks", [](Runtime& runtime, const Input& x, const std::vector<Input>& blocks,
+                              const std::vector<std::string>& format_names, const std::vector<Output>& outs) {
+        if (blocks.empty() || format_names.size() != blocks.size() || outs.size() != blocks.size()) {
+            throw ShapeError("linear_blocks: " + std::to_string(blocks.size()) + " blocks, " +
+                             std::to_string(format_names.size()) + " formats and " + std::to_string(outs.size()) +
+                             " outs, expected as many of each, at least one");
+        }
+        Size T{"T"}, K{"K"};
+        const float* x_data = input<float>("linear_blocks: x", x, {T, K});
+        std::vector<LinearLayer<BlockRows>> layers;
+        for (size_t i = 0; i < blocks.size(); ++i) {
+            const int format_idx = block_format_idx(format_names[i]);
+            Size N{"N"}, row_bytes{"row bytes"};
+            const auto* data = input<uint8_t>("linear_blocks: blocks", blocks[i], {N, row_bytes});
+            const BlockFormat& format = block_format(runtime.isa(), format_idx);
+            const int64_t num_inputs = inputs_of_row("linear_blocks: blocks", format, row_bytes);
+            input<float>("linear_blocks: x", x, {T, {"K", num_inputs}});
+            float* out_data = output<float>("linear_blocks: out", outs[i], {T, N});
+            layers.push_back({BlockRows(data, format_idx, num_inputs, runtime.isa()), N, out_data});
+        }
+        const Call call(runtime);
+        forward_linear<BlockRows>(runtime, layers, x_data, T, K);
+    });
     m.def("dequantize_blocks",
           [](Runtime& runtime, const Input& blocks, const std::string& format_name, const Output& out) {
               const int format_idx = block_format_idx(format_name);
               Size N{"N"}, row_bytes{"row bytes"};
               const auto* blocks_data = input<uint8_t>("dequantize_blocks: blocks", blocks, {N, row_bytes});
-              const int64_t K = inputs_of_row("dequantize_blocks", block_format(runtime.isa(), format_idx), row_bytes);
+              const int64_t K =
+                  inputs_of_row("dequantize_blocks: blocks", block_format(runtime.isa(), format_idx), row_bytes);
               float* out_data = output<float>("dequantize_blocks: out", out, {N, {"K", K}});
               const Call call(runtime);
               dequantize_blocks(runtime, blocks_data, format_idx, N, K, out_data);

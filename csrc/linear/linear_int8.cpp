@@ -56,8 +56,9 @@ void bind_linear_int8(nb::module_& m) {
               const bf16* scales_data = input<bf16>("linear_int8: scales", scales, {N, {"K/32", K / kGroup}});
               float* out_data = output<float>("linear_int8: out", out, {T, N});
               const Call call(runtime);
-              const Int8Weights weights({codes_data, scales_data}, K, *int8_group_ops(runtime.isa()));
-              forward_linear(runtime, weights, x_data, T, K, N, out_data);
+              const LinearLayer<Int8Weights> layer{
+                  {{codes_data, scales_data}, K, *int8_group_ops(runtime.isa())}, N, out_data};
+              forward_linear<Int8Weights>(runtime, {&layer, 1}, x_data, T, K);
           });
 }
 

@@ -64,7 +64,9 @@ def draw(
     min_p: float,
     number: float,
 ) -> int: ...
-def linear_blocks(runtime: Runtime, x: Tensor, blocks: Tensor, block_format: str, out: Tensor) -> None: ...
+def linear_blocks(
+    runtime: Runtime, x: Tensor, blocks: list[Tensor], block_formats: list[str], outs: list[Tensor]
+) -> None: ...
 def linear_int8(runtime: Runtime, x: Tensor, codes: Tensor, scales: Tensor, out: Tensor) -> None: ...
 def quantize_int8_groups(runtime: Runtime, x: Tensor, codes: Tensor, scales: Tensor) -> None: ...
 def read_memory(runtime: Runtime, buffer: Tensor) -> int: ...
@@ -83,9 +85,21 @@ def mla_absorbed(
     softmax_scale: float,
     out: Tensor,
 ) -> None: ...
+def mla_prepare(
+    runtime: Runtime,
+    q: Tensor,
+    compressed: Tensor,
+    norm: Tensor,
+    eps: float,
+    cos: Tensor,
+    sin: Tensor,
+    pages: Tensor,
+    slots: Tensor,
+    q_nope: Tensor,
+    q_rope: Tensor,
+) -> None: ...
 def patch_attention(runtime: Runtime, qkv: Tensor, out: Tensor) -> None: ...
 def rms_norm(runtime: Runtime, x: Tensor, weight: Tensor, eps: float, out: Tensor) -> None: ...
-def rope(runtime: Runtime, x: Tensor, cos: Tensor, sin: Tensor, out: Tensor) -> None: ...
 def router(
     runtime: Runtime,
     router_logits: Tensor,
@@ -98,4 +112,14 @@ def router(
     topk_weights: Tensor,
 ) -> None: ...
 def silu_mul(runtime: Runtime, gate_up: Tensor, out: Tensor) -> None: ...
-def store_latent(runtime: Runtime, pages: Tensor, latent: Tensor, k_rope: Tensor, slots: Tensor) -> None: ...
+def swiglu_blocks(
+    runtime: Runtime,
+    x: Tensor,
+    gate: Tensor,
+    gate_format: str,
+    up: Tensor,
+    up_format: str,
+    down: Tensor,
+    down_format: str,
+    out: Tensor,
+) -> None: ...

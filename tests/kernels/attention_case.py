@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from moonlet.kernels import Runtime
-from moonlet.kernels.mla import mla_absorbed, store_latent
+from moonlet.kernels.mla import mla_absorbed
 from moonlet.kernels.mla_reference import PAGE_SIZE
 
 
@@ -66,7 +66,7 @@ class AttentionCase:
         return mla_absorbed(rt, *self.arguments())
 
 
-def make_case(rt: Runtime, shape: Shape, lengths: tuple[int, ...], num_queries: int) -> AttentionCase:
+def make_case(shape: Shape, lengths: tuple[int, ...], num_queries: int) -> AttentionCase:
     """Sequences of `lengths` tokens; the last `num_queries` tokens of each ask, as in a prefill chunk."""
     generator = torch.Generator().manual_seed(sum(lengths))
 
@@ -86,7 +86,7 @@ def make_case(rt: Runtime, shape: Shape, lengths: tuple[int, ...], num_queries: 
         used += pages_of[seq]
         position = torch.arange(length)
         slots = page_tables[seq].long()[position // PAGE_SIZE] * PAGE_SIZE + position % PAGE_SIZE
-        store_latent(rt, pages, randn(length, shape.kv_lora_rank), randn(length, shape.rope), slots)
+        pages.view(-1, width)[slots] = randn(length, width).half()
         asking = range(max(1, length - num_queries + 1), length + 1)
         seq_idx += [seq] * len(asking)
         context_lens += asking

@@ -10,9 +10,13 @@ from moonlet.kernels import (
     block_formats,
     dequantize_blocks,
     linear_blocks,
+    linears_blocks,
     quantize_int8_groups,
     reference_linear_blocks,
+    silu_mul,
+    swiglu_blocks,
 )
+from moonlet.kernels.weights import BlockWeight
 from tests.kernels.block_case import FACTS, FORMATS, block_weights, random_blocks, vectors, whole_blocks
 from tests.kernels.compare import assert_same_bits
 
@@ -149,3 +153,44 @@ def test_the_table_has_the_published_sizes() -> None:
     for name in FORMATS:
         blocks = torch.zeros(1, FACTS[name]["type_size"], dtype=torch.uint8)
         assert dequantize_blocks(blocks, name).shape == (1, block_weights(name))
+
+
+@pytest.mark.parametrize("num_tokens", [1, 5, 200])
+def test_layers_of_one_input_give_what_each_gives_alone(rt: Runtime, num_tokens: int) -> None:
+    weights = [
+        BlockWeight(random_blocks(name, num_outputs, 512), name)
+        for name, num_outputs in (("Q8_0", 37), ("Q4_K", 1), ("Q4_0", 96))
+    ]
+    x = _inputs(num_tokens, 512)
+    for found, weight in zip(linears_blocks(rt, x, weights), weights, strict=True):
+        assert_same_bits(found, linear_blocks(rt, x, weight.blocks, weight.block_format))
+
+
+def test_layers_of_different_inputs_are_refused(fast_rt: Runtime) -> None:
+    weights = [BlockWeight(random_blocks("Q8_0", 3, num_inputs), "Q8_0") for num_inputs in (64, 96)]
+    with pytest.raises(ShapeError, match=r"x: shape \[1, 64\], expected \[T=1, K=96\]"):
+        linears_blocks(fast_rt, _inputs(1, 64), weights)
+    with pytest.raises(ShapeError, match="0 blocks, 0 formats and 0 outs, expected as many of each, at least one"):
+        linears_blocks(fast_rt, _inputs(1, 64), [])
+
+
+@pytest.mark.parametrize("num_tokens", [1, 5, 1100])
+def test_a_fused_swiglu_gives_what_its_layers_give(rt: Runtime, num_tokens: int) -> None:
+    gate, up = (BlockWeight(random_blocks(name, 96, 256), name) for name in ("Q8_0", "Q4_K"))
+    down = BlockWeight(random_blocks("Q5_0", 256, 96), "Q5_0")
+    x = _inputs(num_tokens, 256) * 0.01
+    hidden = silu_mul(rt, torch.cat(linears_blocks(rt, x, [gate, up]), dim=-1))
+    expected = linear_blocks(rt, hidden, down.blocks, down.block_format)
+    assert_same_bits(swiglu_blocks(rt, x, gate, up, down), expected)
+
+
+def test_a_swiglu_whose_matrices_do_not_fit_is_named(fast_rt: Runtime) -> None:
+    gate, narrow = (BlockWeight(random_blocks("Q8_0", num_rows, 64), "Q8_0") for num_rows in (32, 31))
+    down = BlockWeight(random_blocks("Q8_0", 64, 32), "Q8_0")
+    x = _inputs(1, 64)
+    with pytest.raises(ShapeError, match=r"swiglu_blocks: up: shape \[31, 68\], expected \[rows=32, row bytes=68\]"):
+        swiglu_blocks(fast_rt, x, gate, narrow, down)
+    with pytest.raises(ShapeError, match="swiglu_blocks: gate: F = 31, expected a multiple of 32"):
+        swiglu_blocks(fast_rt, x, narrow, narrow, down)
+    with pytest.raises(ShapeError, match="swiglu_blocks: down: rows of 32 weights, expected a multiple of 256 in Q4_K"):
+        swiglu_blocks(fast_rt, x, gate, gate, BlockWeight(down.blocks, "Q4_K"))

@@ -25,7 +25,7 @@ SPAN = 32 * PAGE_SIZE
 def test_every_level_equals_scalar_and_scalar_is_close_to_torch(
     rt: Runtime, scalar_rt: Runtime, shape: Shape, length: int, num_queries: int
 ) -> None:
-    case = make_case(scalar_rt, shape, (length,), num_queries)
+    case = make_case(shape, (length,), num_queries)
     scalar = case.run(scalar_rt)
     assert_same_bits(case.run(rt), scalar)
     assert_close(scalar, attend_absorbed_reference(*case.arguments()), TOLERANCE)
@@ -34,7 +34,7 @@ def test_every_level_equals_scalar_and_scalar_is_close_to_torch(
 
 @pytest.mark.parametrize("length", [SPAN, SPAN + 1, 2 * SPAN + 70])
 def test_contexts_of_several_spans(rt: Runtime, scalar_rt: Runtime, length: int) -> None:
-    case = make_case(scalar_rt, ODD, (length,), 3)
+    case = make_case(ODD, (length,), 3)
     found = case.run(rt)
     assert_same_bits(found, case.run(scalar_rt))
     assert_close(found, attend_expanded_reference(*case.arguments()), TOLERANCE)
@@ -43,7 +43,7 @@ def test_contexts_of_several_spans(rt: Runtime, scalar_rt: Runtime, length: int)
 @pytest.mark.parametrize("length", [130, SPAN + 40])
 def test_a_token_has_the_same_bits_in_decode_and_in_any_prefill_chunk(fast_rt: Runtime, length: int) -> None:
     num_queries = 130
-    case = make_case(fast_rt, SMALL, (length,), num_queries)
+    case = make_case(SMALL, (length,), num_queries)
     whole = case.run(fast_rt)
     for chunk in (1, 7, 64):
         parts = [case.tokens(slice(t, t + chunk)).run(fast_rt) for t in range(0, num_queries, chunk)]
@@ -51,14 +51,14 @@ def test_a_token_has_the_same_bits_in_decode_and_in_any_prefill_chunk(fast_rt: R
 
 
 def test_the_number_of_threads_does_not_change_bits(rt: Runtime) -> None:
-    case = make_case(rt, ODD, (3 * SPAN + 5, 130), 1)
+    case = make_case(ODD, (3 * SPAN + 5, 130), 1)
     expected = case.run(Runtime(1, rt.isa))
     assert_same_bits(case.run(rt), expected)
     assert_same_bits(case.run(Runtime(7, rt.isa)), expected)
 
 
 def test_sequences_of_a_batch_have_the_bits_they_have_alone(rt: Runtime) -> None:
-    case = make_case(rt, SMALL, (1, 63, 64, 65, 130), 7)
+    case = make_case(SMALL, (1, 63, 64, 65, 130), 7)
     together = case.run(rt)
     for seq in range(5):
         mine = case.seq_idx == seq
@@ -70,7 +70,7 @@ def test_sequences_of_a_batch_have_the_bits_they_have_alone(rt: Runtime) -> None
 
 
 def test_a_token_too_late_to_be_seen_has_no_influence_even_as_nan(rt: Runtime) -> None:
-    case = make_case(rt, SMALL, (130,), 130)
+    case = make_case(SMALL, (130,), 130)
     clean = case.run(rt)
     spoiled = case.pages.clone()
     spoiled[case.page_tables[0, 1], 10] = float("nan")  # token 74
@@ -86,7 +86,7 @@ def test_a_token_too_late_to_be_seen_has_no_influence_even_as_nan(rt: Runtime) -
 
 
 def test_very_different_scores_vanish_instead_of_overflowing(rt: Runtime, scalar_rt: Runtime) -> None:
-    case = make_case(rt, SMALL, (200,), 5)
+    case = make_case(SMALL, (200,), 5)
     case = replace(case, softmax_scale=1e4)
     found = case.run(rt)
     assert_same_bits(found, case.run(scalar_rt))
@@ -96,14 +96,14 @@ def test_very_different_scores_vanish_instead_of_overflowing(rt: Runtime, scalar
 
 def test_real_dimensions_agree_with_torch(fast_rt: Runtime) -> None:
     shape = Shape(num_heads=64, nope=128, rope=64, v_head_dim=128, kv_lora_rank=512)
-    case = make_case(fast_rt, shape, (100, 70), 5)
+    case = make_case(shape, (100, 70), 5)
     found = case.run(fast_rt)
     assert_close(found, attend_expanded_reference(*case.arguments()), TOLERANCE)
     assert_same_bits(case.tokens(slice(3, 4)).run(fast_rt), found[3:4])
 
 
 def test_pages_sequences_and_lengths_that_do_not_exist_are_named(rt: Runtime) -> None:
-    case = make_case(rt, SMALL, (70,), 2)
+    case = make_case(SMALL, (70,), 2)
     with pytest.raises(ShapeError, match=r"seq_idx\[1\] is 1, expected 0 to 0"):
         replace(case, seq_idx=torch.tensor([0, 1], dtype=torch.int32)).run(rt)
     with pytest.raises(ShapeError, match=r"context_lens\[0\] is 0, expected 1 to 192"):

@@ -20,10 +20,11 @@ def attention(request: pytest.FixtureRequest) -> AttentionForm:
 
 
 def test_a_layer_comes_out_alike(fast_rt: Runtime, attention: AttentionForm) -> None:
-    case = make_case(fast_rt, SMALL, (130, 70), 5)
+    case = make_case(SMALL, (130, 70), 5)
     ids = torch.arange(10)
     table = torch.randn(12, 64, generator=torch.Generator().manual_seed(0)).bfloat16()
     norm, proj = table[0].abs(), table[:, :].contiguous()
+    wide = torch.randn(10, 80, generator=torch.Generator().manual_seed(2))
 
     def layer(ops: Ops) -> tuple[torch.Tensor, ...]:
         x = ops.embed(ids, table)
@@ -31,9 +32,16 @@ def test_a_layer_comes_out_alike(fast_rt: Runtime, attention: AttentionForm) -> 
         logits = ops.linear(normed, F32Weight(proj.float()))
         routing = ops.route(logits, torch.zeros(12), top_k=4, scaling=2.0, norm_topk_prob=True)
         half = torch.ones(10, 8) * 0.5
+        pages = torch.zeros(1, 64, 80, dtype=torch.float16)
+        queries = ops.prepare_attention(
+            torch.cat((case.q_nope, case.q_rope), dim=-1), wide, norm, 1e-6, half, half, pages, torch.arange(10)
+        )
+        up = Bf16Weight(proj)
         return (
-            ops.silu_mul(ops.linear(normed, Bf16Weight(proj))),
-            ops.rope(case.q_rope, half, half),
+            *ops.linears(normed, F32Weight(proj.float()), up),
+            ops.swiglu(normed, up, up, Bf16Weight(proj.T.contiguous())),
+            *queries,
+            pages.float(),
             routing.topk_ids,
             routing.topk_weights,
             ops.attend(*case.arguments()),
@@ -48,7 +56,7 @@ def test_the_expanded_option_widens_long_prompts_and_not_decode_steps(fast_rt: R
     # SMALL: widening 64 * 44 against 84 saved a query: from 34 queries.
     expanded, absorbed = CpuOps(fast_rt, "expanded"), CpuOps(fast_rt)
     for num_queries, widens in [(1, False), (33, False), (34, True)]:
-        case = make_case(fast_rt, SMALL, (130,), num_queries)
+        case = make_case(SMALL, (130,), num_queries)
         found, kept = expanded.attend(*case.arguments()), absorbed.attend(*case.arguments())
         assert torch.equal(found, kept) is not widens
         assert_close(found, kept, 5e-6)
@@ -65,13 +73,15 @@ def test_int8_weights_agree_within_the_rounding_of_activations(fast_rt: Runtime)
 
 
 @pytest.mark.parametrize("attention", ["absorbed", "expanded"])
-def test_torch_keeps_a_float32_cache_as_it_is(fast_rt: Runtime, attention: AttentionForm) -> None:
+def test_torch_keeps_a_float32_cache_as_it_is(attention: AttentionForm) -> None:
     ops = TorchOps(attention=attention)
-    latent, k_rope = torch.randn(3, 64), torch.randn(3, 16)
+    compressed, norm = torch.randn(3, 80), torch.ones(64)
+    turn = torch.ones(3, 8), torch.zeros(3, 8)
     pages = torch.zeros(2, 64, 80)
-    ops.store_latent(pages, latent, k_rope, torch.tensor([64, 65, 66]))
-    assert torch.equal(pages[1, :3], torch.cat((latent, k_rope), dim=1))
-    case = make_case(fast_rt, SMALL, (130,), 5)
+    ops.prepare_attention(torch.zeros(3, 4, 40), compressed, norm, 1e-6, *turn, pages, torch.tensor([64, 65, 66]))
+    expected = torch.cat((ops.rms_norm(compressed[:, :64], norm, 1e-6), compressed[:, 64:]), dim=1)
+    assert torch.equal(pages[1, :3], expected)
+    case = make_case(SMALL, (130,), 5)
     wide = (*case.arguments()[:3], case.pages.float(), *case.arguments()[4:])
     assert torch.equal(ops.attend(*wide), ops.attend(*case.arguments()))
 
@@ -89,7 +99,7 @@ def test_bfloat16_products_stay_near_float32() -> None:
 @pytest.mark.parametrize("attention", ["absorbed", "expanded"])
 def test_a_gpu_agrees_with_the_cpu(fast_rt: Runtime, attention: AttentionForm) -> None:
     device = torch.device("cuda")
-    case = make_case(fast_rt, SMALL, (130, 70), 5)
+    case = make_case(SMALL, (130, 70), 5)
     on_gpu = (argument.to(device) if isinstance(argument, torch.Tensor) else argument for argument in case.arguments())
     found = TorchOps(torch.bfloat16, device, attention).attend(*on_gpu).cpu()
     assert_close(found, CpuOps(fast_rt).attend(*case.arguments()), 5e-6)

@@ -50,7 +50,6 @@ class Bf16Experts:
         for expert_id in torch.unique(topk_ids).tolist():
             rows, choices = torch.where(topk_ids == expert_id)
             expert, x = self._layers[layer_idx][expert_id], hidden_states[rows]
-            gate_up = torch.cat((self._ops.linear(x, expert.gate_proj), self._ops.linear(x, expert.up_proj)), dim=-1)
-            y = self._ops.linear(self._ops.silu_mul(gate_up), expert.down_proj)
+            y = self._ops.swiglu(x, expert.gate_proj, expert.up_proj, expert.down_proj)
             output.index_add_(0, rows, topk_weights[rows, choices, None] * y)
         return output

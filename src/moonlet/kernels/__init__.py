@@ -12,7 +12,9 @@ from moonlet.kernels.blocks import (
     block_formats,
     dequantize_blocks,
     linear_blocks,
+    linears_blocks,
     reference_linear_blocks,
+    swiglu_blocks,
 )
 from moonlet.kernels.draw import draw
 from moonlet.kernels.experts import (
@@ -25,10 +27,9 @@ from moonlet.kernels.experts import (
 from moonlet.kernels.int8_groups import quantize_int8_groups, reference_quantize_int8_groups
 from moonlet.kernels.linear_float import linear_bf16, linear_f32
 from moonlet.kernels.linear_int8 import dequantize_int8, linear_int8, quantize_int8, reference_linear_int8
-from moonlet.kernels.mla import mla_absorbed, store_latent
+from moonlet.kernels.mla import mla_absorbed, mla_prepare
 from moonlet.kernels.patch_attention import patch_attention
 from moonlet.kernels.rms_norm import rms_norm
-from moonlet.kernels.rope import rope
 from moonlet.kernels.router import Routing, router
 from moonlet.kernels.runtime import Runtime
 from moonlet.kernels.silu_mul import silu_mul
@@ -50,7 +51,9 @@ __all__ = [
     "linear_blocks",
     "linear_f32",
     "linear_int8",
+    "linears_blocks",
     "mla_absorbed",
+    "mla_prepare",
     "patch_attention",
     "quantize_int8",
     "quantize_int8_groups",
@@ -59,8 +62,7 @@ __all__ = [
     "reference_linear_int8",
     "reference_quantize_int8_groups",
     "rms_norm",
-    "rope",
     "router",
     "silu_mul",
-    "store_latent",
+    "swiglu_blocks",
 ]

@@ -6,6 +6,7 @@ says the same of every format in numpy; tests hold the two together.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from moonlet import _kernels
 from moonlet.kernels.runtime import Runtime
+from moonlet.kernels.weights import BlockWeight
 
 
 @cache
@@ -28,8 +30,38 @@ def linear_blocks(rt: Runtime, x: Tensor, blocks: Tensor, block_format: str) -> 
     Returns [T, N] float32; a token's row has the same bits for any T, number of threads and instruction set.
     Raises ShapeError, and OptionError for an unknown format.
     """
-    out = torch.empty((x.shape[0], blocks.shape[0]), dtype=torch.float32)
-    _kernels.linear_blocks(rt.native, x, blocks, block_format, out)
+    return linears_blocks(rt, x, [BlockWeight(blocks, block_format)])[0]
+
+
+def linears_blocks(rt: Runtime, x: Tensor, weights: Sequence[BlockWeight]) -> list[Tensor]:
+    """`linear_blocks` of the same x by each of `weights`, at least one, with the same bits.
+
+    x is quantised once, and the threads share the rows of all weights: small layers one by one would keep them waiting.
+    """
+    outs = [torch.empty((x.shape[0], weight.blocks.shape[0]), dtype=torch.float32) for weight in weights]
+    blocks, names = [weight.blocks for weight in weights], [weight.block_format for weight in weights]
+    _kernels.linear_blocks(rt.native, x, blocks, names, outs)
+    return outs
+
+
+def swiglu_blocks(rt: Runtime, x: Tensor, gate: BlockWeight, up: BlockWeight, down: BlockWeight) -> Tensor:
+    """down(silu(gate x) * (up x)), as `linear_blocks` and `silu_mul` one after another give it, bit for bit.
+
+    x: [T, D] float32.  gate, up: [F, row bytes of D weights], down: [D, row bytes of F weights]; F a multiple of 32.
+    Returns [T, D] float32. Raises ShapeError, and OptionError for an unknown format.
+    """
+    out = torch.empty((x.shape[0], down.blocks.shape[0]), dtype=torch.float32)
+    _kernels.swiglu_blocks(
+        rt.native,
+        x,
+        gate.blocks,
+        gate.block_format,
+        up.blocks,
+        up.block_format,
+        down.blocks,
+        down.block_format,
+        out,
+    )
     return out
 
 

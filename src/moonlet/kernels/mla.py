@@ -8,15 +8,32 @@ from moonlet import _kernels
 from moonlet.kernels.runtime import Runtime
 
 
-def store_latent(rt: Runtime, pages: Tensor, latent: Tensor, k_rope: Tensor, slots: Tensor) -> None:
-    """Write each token's latent and rotated key into its slot, rounded to float16.
+def mla_prepare(
+    rt: Runtime,
+    q: Tensor,
+    compressed: Tensor,
+    norm: Tensor,
+    eps: float,
+    cos: Tensor,
+    sin: Tensor,
+    pages: Tensor,
+    slots: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Split and rotate the queries of new tokens; norm their latents, rotate their keys and store both.
 
-    To nearest, ties to even; a value beyond 65504 becomes 65504, NaN stays NaN.
+    Stored as float16, rounded to nearest, ties to even; a value beyond 65504 becomes 65504, NaN stays NaN.
 
-    pages: [P, 64, W] float16, changed in place.  latent: [T, kv_lora_rank] float32.  k_rope: [T, R] float32.
-    slots: [T] int64, page * 64 + offset.  Raises ShapeError for a slot outside the pages.
+    q: [T, H, nope + R] float32.  compressed: [T, kv_lora_rank + R] float32, latent and key.  norm: [kv_lora_rank]
+    bfloat16.  cos, sin: [T, R / 2] float32.  pages: [P, 64, kv_lora_rank + R] float16, changed in place.
+    slots: [T] int64, page * 64 + offset.
+    Returns q_nope [T, H, nope] and q_rope [T, H, R].  Raises ShapeError for a slot outside the pages.
     """
-    _kernels.store_latent(rt.native, pages, latent, k_rope, slots)
+    num_tokens, num_heads, head_size = q.shape
+    rope = 2 * cos.shape[1]
+    q_nope = q.new_empty(num_tokens, num_heads, head_size - rope)
+    q_rope = q.new_empty(num_tokens, num_heads, rope)
+    _kernels.mla_prepare(rt.native, q, compressed, norm, eps, cos, sin, pages, slots, q_nope, q_rope)
+    return q_nope, q_rope
 
 
 def mla_absorbed(

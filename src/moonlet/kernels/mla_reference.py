@@ -17,6 +17,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from moonlet.kernels.rms_norm import rms_norm_reference
+from moonlet.kernels.rope import rope_reference
+
 PAGE_SIZE = 64
 """Tokens in one latent page."""
 
@@ -24,17 +27,31 @@ _BLOCK_ELEMENTS = 1 << 25
 """Largest temporary (scores, or widened keys and values) in elements: 128 MiB of float32."""
 
 
-def store_latent_reference(pages: Tensor, latent: Tensor, k_rope: Tensor, slots: Tensor) -> None:
-    """Write each token's latent and rotated key into its slot, in the pages' own type.
+def prepare_reference(
+    q: Tensor,
+    compressed: Tensor,
+    norm: Tensor,
+    eps: float,
+    cos: Tensor,
+    sin: Tensor,
+    pages: Tensor,
+    slots: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Split and rotate the queries of new tokens; norm their latents, rotate their keys and store both.
 
-    Rounds to nearest, ties to even; a value too large for the type becomes its largest one.
+    Stored in the pages' own type, to nearest, ties to even; a value too large for the type becomes its largest one.
 
-    pages: [P, 64, W] float32 or float16, changed in place.  latent: [T, kv_lora_rank].  k_rope: [T, qk_rope_head_dim].
-    slots: [T] int64, page * 64 + offset.
+    q: [T, H, nope + R].  compressed: [T, kv_lora_rank + R], latent and key.  norm: [kv_lora_rank].
+    cos, sin: [T, R / 2].  pages: [P, 64, W] float32 or float16, changed in place.  slots: [T], page * 64 + offset.
+    Returns q_nope [T, H, nope] and q_rope [T, H, R].
     """
+    kv_lora_rank, rope = norm.shape[0], 2 * cos.shape[1]
+    latent = rms_norm_reference(compressed[:, :kv_lora_rank], norm, eps)
+    k_rope = rope_reference(compressed[:, None, kv_lora_rank:], cos, sin)[:, 0]
     limit = torch.finfo(pages.dtype).max
     rows = torch.cat((latent, k_rope), dim=-1).clamp(-limit, limit)
     pages.view(-1, pages.shape[-1])[slots] = rows.to(pages.dtype)
+    return q[..., :-rope], rope_reference(q[..., -rope:], cos, sin)
 
 
 def attend_absorbed_reference(

@@ -15,18 +15,17 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from moonlet.kernels.blocks import linear_blocks
+from moonlet.kernels.blocks import linear_blocks, linears_blocks, swiglu_blocks
 from moonlet.kernels.linear_float import linear_bf16, linear_f32, linear_reference
 from moonlet.kernels.linear_int8 import linear_int8
-from moonlet.kernels.mla import mla_absorbed, store_latent
+from moonlet.kernels.mla import mla_absorbed, mla_prepare
 from moonlet.kernels.mla_reference import (
     attend_absorbed_reference,
     attend_expanded_reference,
     expanding_saves_arithmetic,
-    store_latent_reference,
+    prepare_reference,
 )
 from moonlet.kernels.rms_norm import rms_norm, rms_norm_reference
-from moonlet.kernels.rope import rope, rope_reference
 from moonlet.kernels.router import Routing, route_reference, router
 from moonlet.kernels.runtime import Runtime
 from moonlet.kernels.silu_mul import silu_mul, silu_mul_reference
@@ -52,12 +51,12 @@ class Ops(Protocol):
         """x: [T, K] float32.  Returns x @ weight^T, [T, N] float32."""
         ...
 
-    def rope(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        """Rotate interleaved pairs.  x: [T, H, R] float32.  cos, sin: [T, R/2] float32.  Returns [T, H, R] float32."""
+    def linears(self, x: Tensor, *weights: LinearWeight) -> list[Tensor]:
+        """`linear` of the same x by each weight."""
         ...
 
-    def silu_mul(self, gate_up: Tensor) -> Tensor:
-        """gate_up: [T, 2F] float32, gate first.  Returns silu(gate) * up, [T, F] float32."""
+    def swiglu(self, x: Tensor, gate: LinearWeight, up: LinearWeight, down: LinearWeight) -> Tensor:
+        """down(silu(gate x) * (up x)).  x: [T, D] float32.  Returns [T, D] float32."""
         ...
 
     def route(
@@ -74,8 +73,22 @@ class Ops(Protocol):
         """router_logits: [T, E] float32.  correction_bias: [E] float32.  See `Routing` for the result."""
         ...
 
-    def store_latent(self, pages: Tensor, latent: Tensor, k_rope: Tensor, slots: Tensor) -> None:
-        """Write latent [T, kv_lora_rank] and k_rope [T, R] into slots [T] int64 of pages [P, 64, W], in place."""
+    def prepare_attention(
+        self,
+        q: Tensor,
+        compressed: Tensor,
+        norm: Tensor,
+        eps: float,
+        cos: Tensor,
+        sin: Tensor,
+        pages: Tensor,
+        slots: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Split and rotate queries [T, H, nope + R]; norm latents, rotate keys and write both into pages, in place.
+
+        compressed: [T, kv_lora_rank + R] float32, latent and key.  norm: [kv_lora_rank].  cos, sin: [T, R/2] float32.
+        pages: [P, 64, W].  slots: [T] int64.  Returns q_nope [T, H, nope] and q_rope [T, H, R] float32.
+        """
         ...
 
     def attend(
@@ -128,11 +141,17 @@ class CpuOps:
             case Int8Weight():
                 return linear_int8(self.rt, x, weight.codes, weight.scales)
 
-    def rope(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        return rope(self.rt, x, cos, sin)
+    def linears(self, x: Tensor, *weights: LinearWeight) -> list[Tensor]:
+        blocks = [weight for weight in weights if isinstance(weight, BlockWeight)]
+        if len(blocks) == len(weights):
+            return linears_blocks(self.rt, x, blocks)
+        return [self.linear(x, weight) for weight in weights]
 
-    def silu_mul(self, gate_up: Tensor) -> Tensor:
-        return silu_mul(self.rt, gate_up)
+    def swiglu(self, x: Tensor, gate: LinearWeight, up: LinearWeight, down: LinearWeight) -> Tensor:
+        match gate, up, down:
+            case BlockWeight(), BlockWeight(), BlockWeight():
+                return swiglu_blocks(self.rt, x, gate, up, down)
+        return self.linear(silu_mul(self.rt, torch.cat(self.linears(x, gate, up), dim=-1)), down)
 
     def route(
         self,
@@ -156,8 +175,18 @@ class CpuOps:
             topk_group=topk_group,
         )
 
-    def store_latent(self, pages: Tensor, latent: Tensor, k_rope: Tensor, slots: Tensor) -> None:
-        store_latent(self.rt, pages, latent, k_rope, slots)
+    def prepare_attention(
+        self,
+        q: Tensor,
+        compressed: Tensor,
+        norm: Tensor,
+        eps: float,
+        cos: Tensor,
+        sin: Tensor,
+        pages: Tensor,
+        slots: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        return mla_prepare(self.rt, q, compressed, norm, eps, cos, sin, pages, slots)
 
     def attend(
         self,
@@ -197,11 +226,11 @@ class TorchOps:
     def linear(self, x: Tensor, weight: LinearWeight) -> Tensor:
         return linear_reference(x, weight, self.dtype)
 
-    def rope(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        return rope_reference(x, cos, sin)
+    def linears(self, x: Tensor, *weights: LinearWeight) -> list[Tensor]:
+        return [self.linear(x, weight) for weight in weights]
 
-    def silu_mul(self, gate_up: Tensor) -> Tensor:
-        return silu_mul_reference(gate_up)
+    def swiglu(self, x: Tensor, gate: LinearWeight, up: LinearWeight, down: LinearWeight) -> Tensor:
+        return self.linear(silu_mul_reference(torch.cat(self.linears(x, gate, up), dim=-1)), down)
 
     def route(
         self,
@@ -224,8 +253,18 @@ class TorchOps:
             topk_group=topk_group,
         )
 
-    def store_latent(self, pages: Tensor, latent: Tensor, k_rope: Tensor, slots: Tensor) -> None:
-        store_latent_reference(pages, latent, k_rope, slots)
+    def prepare_attention(
+        self,
+        q: Tensor,
+        compressed: Tensor,
+        norm: Tensor,
+        eps: float,
+        cos: Tensor,
+        sin: Tensor,
+        pages: Tensor,
+        slots: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        return prepare_reference(q, compressed, norm, eps, cos, sin, pages, slots)
 
     def attend(
         self,

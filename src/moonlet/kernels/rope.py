@@ -1,12 +1,9 @@
-"""Rotary position embedding on interleaved pairs: the fast call and its torch reference."""
+"""Rotary position embedding on interleaved pairs in plain torch; the kernel `mla_prepare` does the same."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-
-from moonlet import _kernels
-from moonlet.kernels.runtime import Runtime
 
 
 def rope_reference(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -20,10 +17,3 @@ def rope_reference(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     even, odd = x[..., 0::2].float(), x[..., 1::2].float()
     cos, sin = cos[:, None, :], sin[:, None, :]
     return torch.stack((even * cos - odd * sin, odd * cos + even * sin), dim=-1).flatten(-2)
-
-
-def rope(rt: Runtime, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """`rope_reference` on the kernels.  x: [T, H, R] float32.  cos, sin: [T, R/2] float32.  Returns [T, H, R]."""
-    out = torch.empty_like(x)
-    _kernels.rope(rt.native, x, cos, sin, out)
-    return out

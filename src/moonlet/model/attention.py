@@ -38,21 +38,21 @@ def attend(
     hidden_states: [T, hidden_size] float32, already normed.  cos_sin: two [T, R / 2] float32.
     pages: [num_pages, 64, C + R], this layer's share of the cache.
     """
-    num_tokens = hidden_states.shape[0]
-    q_lora = ops.rms_norm(ops.linear(hidden_states, weights.q_a_proj), weights.q_a_layernorm, LATENT_NORM_EPS)
-    q = ops.linear(q_lora, weights.q_b_proj).view(num_tokens, config.num_attention_heads, config.qk_head_dim)
-    q_nope, q_rope = q[..., : config.qk_nope_head_dim], q[..., config.qk_nope_head_dim :]
-
-    compressed = ops.linear(hidden_states, weights.kv_a_proj_with_mqa)
-    latent, k_rope = compressed[:, : config.kv_lora_rank], compressed[:, config.kv_lora_rank :]
-    latent = ops.rms_norm(latent.contiguous(), weights.kv_a_layernorm, LATENT_NORM_EPS)
-    k_rope = ops.rope(k_rope.contiguous().unsqueeze(1), *cos_sin).squeeze(1)
-
+    q_lora, compressed = ops.linears(hidden_states, weights.q_a_proj, weights.kv_a_proj_with_mqa)
+    q = ops.linear(ops.rms_norm(q_lora, weights.q_a_layernorm, LATENT_NORM_EPS), weights.q_b_proj)
     # Stored before attending: a token sees itself, and the later tokens of a chunk see it through the same pages.
-    ops.store_latent(pages, latent, k_rope, batch.slots)
+    q_nope, q_rope = ops.prepare_attention(
+        q.view(-1, config.num_attention_heads, config.qk_head_dim),
+        compressed,
+        weights.kv_a_layernorm,
+        LATENT_NORM_EPS,
+        *cos_sin,
+        pages,
+        batch.slots,
+    )
     heads = ops.attend(
-        q_nope.contiguous(),
-        ops.rope(q_rope.contiguous(), *cos_sin),
+        q_nope,
+        q_rope,
         weights.kv_b_proj,
         pages,
         batch.page_tables,

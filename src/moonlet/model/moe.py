@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from moonlet.config import TextConfig
@@ -13,9 +12,7 @@ from moonlet.model.weights import MlpWeights, MoeWeights
 
 def swiglu(ops: Ops, weights: MlpWeights, hidden_states: Tensor) -> Tensor:
     """down(silu(gate(x)) * up(x)): [T, hidden_size] to [T, hidden_size], float32."""
-    gate = ops.linear(hidden_states, weights.gate_proj)
-    up = ops.linear(hidden_states, weights.up_proj)
-    return ops.linear(ops.silu_mul(torch.cat((gate, up), dim=-1)), weights.down_proj)
+    return ops.swiglu(hidden_states, weights.gate_proj, weights.up_proj, weights.down_proj)
 
 
 def route(ops: Ops, config: TextConfig, weights: MoeWeights, hidden_states: Tensor) -> Routing:
