@@ -110,9 +110,10 @@ class Tokenizer:
                 encoded.append([piece])
                 start += len(self._special_names[piece])
                 continue
-            encoded.append(
-                [token_id for stretch in _cut(piece, start, cuts) for token_id in self._bpe.encode_ordinary(stretch)]
-            )
+            ids: list[int] = []
+            for stretch in _cut(piece, start, cuts):
+                ids += self._bpe.encode_ordinary(stretch)
+            encoded.append(ids)
             start += len(piece)
         return encoded
 

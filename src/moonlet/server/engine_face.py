@@ -21,7 +21,9 @@ ResultT_co = TypeVar("ResultT_co", covariant=True)
 class ItemStream(Protocol[ItemT_co, ResultT_co]):
     """A reply while it is being made. Whoever opened it closes it, which ends it if it still runs."""
 
-    def __aiter__(self) -> AsyncIterator[ItemT_co]: ...
+    def __aiter__(self) -> AsyncIterator[ItemT_co]:
+        """A read that is given up, as by a time limit around it, loses nothing."""
+        ...
 
     async def aclose(self) -> None:
         """End now and give up what the reply holds."""

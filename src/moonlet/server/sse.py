@@ -8,13 +8,16 @@ from typing import Any
 COMMENT = b": keep-alive\n\n"
 """A line that means nothing, to say that the stream lives."""
 
+# Made once: json.dumps with options of its own makes an encoder a call.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
 DONE = b"data: [DONE]\n\n"
 """How an OpenAI-style stream ends."""
 
 
 def to_json(value: Any) -> bytes:
     """JSON as it goes over the wire."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    return _ENCODER.encode(value).encode("utf-8", "replace")
 
 
 def data(value: Any) -> bytes:
