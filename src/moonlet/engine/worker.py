@@ -109,21 +109,12 @@ class Worker:
             inbox.put(None)
             thread.join()
 
-        # A daemon, or a reply left open would keep the program from ending; `stop_at_exit` sees to an orderly end. What
-        # the thread registered itself would not be called if the interpreter were leaving already.
-        thread = threading.Thread(
-            target=_run, args=(self.core, inbox, stop_at_exit), name="moonlet-engine", daemon=True
-        )
+        # A daemon, or a reply left open would keep the program from ending; `stop_at_exit` sees to an orderly end. It
+        # stays registered beyond the thread's last step, since giving up the model takes time too.
+        thread = threading.Thread(target=_serve, args=(self.core, inbox), name="moonlet-engine", daemon=True)
         atexit.register(stop_at_exit)
         thread.start()
         self._thread = thread
-
-
-def _run(core: EngineCore, inbox: Inbox, stop_at_exit: Callable[[], None]) -> None:
-    try:
-        _serve(core, inbox)
-    finally:
-        atexit.unregister(stop_at_exit)
 
 
 def _serve(core: EngineCore, inbox: Inbox) -> None:
