@@ -22,6 +22,7 @@ RULES = [
     {"top_k": 50},
     {"top_k": 50, "top_p": 0.6},
     {"top_k": VOCAB + 5, "top_p": 0.9},
+    {"top_k": 10**30},
     {"min_p": 0.1},
     {"min_p": 0.3, "top_p": 0.9, "top_k": 20, "temperature": 0.6},
     {"min_p": 1.0, "top_p": 0.95},

@@ -54,4 +54,5 @@ def draw(
 ) -> int:
     """`draw_reference` on the kernels, with weights in float32: those below e^-87 are 0. The row is read alone, on one
     thread, so a token depends on nothing but its logits and the number."""
-    return _kernels.draw(rt.native, logits, temperature, top_k or 0, top_p, min_p, number)
+    # A client may ask for more tokens than any integer of the kernel holds; all of them is as many as there are.
+    return _kernels.draw(rt.native, logits, temperature, min(top_k or 0, len(logits)), top_p, min_p, number)
