@@ -9,7 +9,7 @@ import pytest
 from moonlet.train.mixture import Stage
 from moonlet.train.options import TrainOptions
 from moonlet.train.shape import NanoShape
-from moonlet.train.tasks import VISUAL_TASKS
+from moonlet.train.tasks import TOOL_TASKS, VISUAL_TASKS
 from moonlet.train.tower import TowerShape
 from moonlet.train.vocabulary import Vocabulary, nano_vocabulary
 
@@ -39,7 +39,7 @@ def shape() -> NanoShape:
 
 @pytest.fixture
 def stages() -> tuple[Stage, ...]:
-    text_only = dict.fromkeys((task.name for task in VISUAL_TASKS), 0.0)
+    text_only = dict.fromkeys((task.name for task in TOOL_TASKS + VISUAL_TASKS), 0.0)
     return (
         Stage("plain", 2, lr_start=3e-3, lr_end=3e-3, level=0.2, quantised=False, muon=False, weights=text_only),
         Stage("int4", 40, lr_start=3e-3, lr_end=1e-3, level=0.2, quantised=True, weights=text_only),

@@ -17,13 +17,14 @@ from moonlet.engine.media_library import MediaLibrary
 from moonlet.media.config import load_media_config
 from moonlet.media.options import MediaOptions
 from moonlet.media.video import PreparedVideo
-from moonlet.train.conversation import Conversation, Exchange, draw_conversation, render, render_prompt
+from moonlet.train.answer import opening
+from moonlet.train.conversation import Conversation, Exchange, call_id, draw_conversation, render, render_prompt
 from moonlet.train.export import export_checkpoint
 from moonlet.train.media_files import content_part
 from moonlet.train.network import NanoModel
 from moonlet.train.pictures.base import to_patches
 from moonlet.train.shape import NanoShape
-from moonlet.train.tasks import TEXT_TASKS, VISUAL_TASKS, Split, Task, draw
+from moonlet.train.tasks import BLIND_TASKS, VISUAL_TASKS, Split, Task, draw
 from moonlet.train.tasks.base import Problem
 from moonlet.train.vocabulary import Vocabulary
 
@@ -38,17 +39,25 @@ def test_prompts_are_what_the_chat_template_makes_of_them(
     export_checkpoint(NanoModel(shape).state_dict(), shape, vocabulary, tmp_path)
     template = ChatTemplate.from_dir(tmp_path, Tokenizer.from_dir(tmp_path))
     rng = Random(5)
-    drawn = [draw_conversation(rng, TEXT_TASKS, (1.0,) * len(TEXT_TASKS), Split.TRAIN, 1.0, 0.5) for _ in range(30)]
+    drawn = [draw_conversation(rng, BLIND_TASKS, (1.0,) * len(BLIND_TASKS), Split.TRAIN, 1.0, 0.5) for _ in range(60)]
     for conversation in [Conversation(PROBLEM, thinks, HISTORY), *drawn]:
-        messages: list[dict[str, Any]] = []
-        if conversation.system is not None:
-            messages.append({"role": "system", "content": conversation.system})
-        for exchange in conversation.exchanges:
-            messages.append({"role": "user", "content": exchange.user})
-            messages.append({"role": "assistant", "content": exchange.reply})
-        messages.append({"role": "user", "content": conversation.problem.user})
-        rendered = template.render(parse_messages(messages), thinking=conversation.thinks)
+        messages = [*opening(conversation), *tool_rounds(conversation)]
+        tools = [tool.declared() for tool in conversation.problem.tools]
+        rendered = template.render(parse_messages(messages), tools=tools, thinking=conversation.thinks)
         assert tuple(rendered.ids) == render_prompt(vocabulary, conversation).ids
+
+
+def tool_rounds(conversation: Conversation) -> list[dict[str, Any]]:
+    """The calls of the problem itself and their results, as the engine's replies would put them into a history."""
+    first = sum(len(exchange.calls) for exchange in conversation.exchanges)
+    messages: list[dict[str, Any]] = []
+    for index, call in enumerate(conversation.problem.calls, start=first):
+        function = {"name": call.name, "arguments": call.arguments}
+        made = {"id": call_id(call, index), "type": "function", "function": function}
+        thought, said = (call.work, "") if conversation.thinks else ("", call.work)
+        messages.append({"role": "assistant", "content": said, "reasoning_content": thought, "tool_calls": [made]})
+        messages.append({"role": "tool", "tool_call_id": made["id"], "content": call.result})
+    return messages
 
 
 @pytest.mark.parametrize("task", VISUAL_TASKS, ids=lambda task: task.name)

@@ -6,20 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-import torch
 
 from moonlet.errors import CheckpointError
-from moonlet.train.answer import NetworkAnswerer
 from moonlet.train.card import write_card, write_scores
-from moonlet.train.conversation import Conversation, render_prompt
+from moonlet.train.conversation import Conversation
 from moonlet.train.evaluate import evaluate, held_out
 from moonlet.train.mixture import Stage
-from moonlet.train.network import NanoModel
 from moonlet.train.options import EvaluateOptions, TrainOptions
 from moonlet.train.shape import NanoShape
 from moonlet.train.tasks import TASKS, Split, split_of
 from moonlet.train.tasks.sums import Sums
-from moonlet.train.vocabulary import Vocabulary
 
 FEW = EvaluateOptions(problems=5, max_tokens=8)
 
@@ -69,18 +65,3 @@ def test_scores_land_in_the_card(shape: NanoShape, stages: tuple[Stage, ...], tm
 def test_scores_without_a_card_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no place for scores"):
         write_scores(tmp_path, evaluate(Perfect(), FEW), FEW)
-
-
-def test_batched_decoding_equals_whole_passes_one_by_one(shape: NanoShape, vocabulary: Vocabulary) -> None:
-    model = NanoModel(shape, torch.Generator().manual_seed(3)).eval()
-    conversations = held_out(Sums(), "instant", False, FEW)
-    prompts = [render_prompt(vocabulary, conversation) for conversation in conversations]
-    batched = NetworkAnswerer(model, vocabulary)._decode(prompts, max_tokens=6)
-    for prompt, reply in zip(prompts, batched, strict=True):
-        ids = list(prompt.ids)
-        for token in reply:
-            mask = torch.ones(1, 1, len(ids), len(ids), dtype=torch.bool).tril()
-            with torch.no_grad():
-                logits = model.lm_head(model.hidden(torch.tensor([ids]), mask)[0, -1])
-            assert int(logits.argmax()) == token
-            ids.append(token)

@@ -15,7 +15,9 @@ from moonlet.train.tasks.shapes import Shapes
 from moonlet.train.tower import Eyes
 from moonlet.train.warmup import WarmUp, quiz, warm_up
 
-ONE_KIND = dict.fromkeys(("reading", "charts", "compare", "motion", "colour_order", "event_time", "page_code"), 0.0)
+ONE_KIND = dict.fromkeys(
+    ("reading", "charts", "compare", "motion", "colour_order", "event_time", "box_labels", "page_code"), 0.0
+)
 PLAN = WarmUp(steps=60, pictures=16, learning_rate=3e-3, weights=ONE_KIND)
 
 

@@ -17,7 +17,7 @@ from moonlet.train.answer import Answerer, EngineAnswerer
 from moonlet.train.conversation import Conversation
 from moonlet.train.options import EvaluateOptions
 from moonlet.train.scores import MODES, Miss, Score, ScoreTable
-from moonlet.train.tasks import TASKS, TEXT_TASKS, Split, Task, draw
+from moonlet.train.tasks import BLIND_TASKS, TASKS, Split, Task, draw
 from moonlet.train.tasks.base import GradedTask
 
 
@@ -45,12 +45,10 @@ def measure(answerer: Answerer, task: Task, mode: str, thinks: bool, options: Ev
         for conversation, reply in zip(conversations, replies, strict=True)
         if reply is None or not task.is_correct(conversation.problem, reply)
     )
-    grades = (
-        [task.grade(c.problem, reply or "") for c, reply in zip(conversations, replies, strict=True)]
-        if isinstance(task, GradedTask)
-        else []
-    )
-    return Score(task.name, mode, len(conversations), misses, fmean(grades) if grades else None)
+    if not isinstance(task, GradedTask):
+        return Score(task.name, mode, len(conversations), misses)
+    grades = [task.grade(c.problem, reply or "") for c, reply in zip(conversations, replies, strict=True)]
+    return Score(task.name, mode, len(conversations), misses, fmean(grades), task.grade_name)
 
 
 def evaluate(
@@ -84,7 +82,7 @@ def evaluate_checkpoint(
     options = options or EvaluateOptions()
     engine = replace(engine or EngineOptions(), num_threads=1)
     config = load_model_config(path)  # a wrong path is said here, once, rather than by every process
-    num_tasks = len(TEXT_TASKS if config.vision is None else TASKS)  # the text tasks come first
+    num_tasks = len(BLIND_TASKS if config.vision is None else TASKS)  # those without pictures come first
     work = [(path, options, engine, index, mode, thinks) for index in range(num_tasks) for mode, thinks in MODES]
     scores = []
     with ProcessPoolExecutor(options.processes, mp_context=get_context("spawn")) as pool:
@@ -100,9 +98,9 @@ Work = tuple[Path, EvaluateOptions, EngineOptions, int, str, bool]
 
 def _measure_one(work: Work) -> Score:
     path, options, engine, index, mode, thinks = work
-    return measure(_loaded(path, engine), TASKS[index], mode, thinks, options)
+    return measure(_loaded(path, engine, options.constrained), TASKS[index], mode, thinks, options)
 
 
 @lru_cache(maxsize=1)  # a process loads the checkpoint once, for all its tasks
-def _loaded(path: Path, engine: EngineOptions) -> EngineAnswerer:
-    return EngineAnswerer(LLM(path, engine))
+def _loaded(path: Path, engine: EngineOptions, constrained: bool) -> EngineAnswerer:
+    return EngineAnswerer(LLM(path, engine), constrained=constrained)

@@ -61,26 +61,11 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1).flatten(-2)
 
 
-@dataclass(slots=True)
-class LayerCache:
-    """Keys [B, H, T, qk_head_dim] and values [B, H, T, v_head_dim] of one layer, grown as decoding goes on."""
-
-    keys: Tensor | None = None
-    values: Tensor | None = None
-
-    def extend(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        if self.keys is not None and self.values is not None:
-            keys = torch.cat((self.keys, keys), dim=2)
-            values = torch.cat((self.values, values), dim=2)
-        self.keys, self.values = keys, values
-        return keys, values
-
-
 @dataclass(frozen=True, slots=True)
 class Context:
     """What every layer's attention needs.
 
-    cos, sin: [T, qk_rope_head_dim / 2] float32.  mask: [B, 1, T, T_keys] bool, true where attended.
+    cos, sin: [T, qk_rope_head_dim / 2] float32.  mask: [B, 1, T, T] bool, true where attended.
     """
 
     cos: Tensor
@@ -103,7 +88,7 @@ class Attention(nn.Module):
         self.kv_b_proj = nn.Linear(shape.kv_lora_rank, heads * (shape.qk_nope_head_dim + shape.v_head_dim), bias=False)
         self.o_proj = nn.Linear(heads * shape.v_head_dim, hidden, bias=False)
 
-    def forward(self, x: Tensor, context: Context, cache: LayerCache | None) -> Tensor:
+    def forward(self, x: Tensor, context: Context) -> Tensor:
         shape = self.shape
         heads, nope = shape.num_attention_heads, shape.qk_nope_head_dim
         cos, sin = context.cos, context.sin
@@ -119,8 +104,6 @@ class Attention(nn.Module):
         queries = torch.cat((query[..., :nope], query_rope), dim=-1).transpose(1, 2)
         keys = torch.cat((key_nope, key_rope), dim=-1).transpose(1, 2)
         values = value.transpose(1, 2)
-        if cache is not None:
-            keys, values = cache.extend(keys, values)
         # Written out: rows are short, and the CPU's fused kernel takes three times as long, mostly backward.
         scores = (queries * shape.softmax_scale) @ keys.transpose(2, 3)
         attended = scores.masked_fill(~context.mask, float("-inf")).softmax(dim=-1) @ values
@@ -253,8 +236,8 @@ class Layer(nn.Module):
         dense = layer_idx < shape.first_k_dense_replace
         self.mlp: nn.Module = DenseMLP(shape.hidden_size, shape.intermediate_size) if dense else MoE(shape)
 
-    def forward(self, x: Tensor, context: Context, cache: LayerCache | None) -> Tensor:
-        x = x + self.self_attn(self.input_layernorm(x), context, cache)
+    def forward(self, x: Tensor, context: Context) -> Tensor:
+        x = x + self.self_attn(self.input_layernorm(x), context)
         result: Tensor = x + self.mlp(self.post_attention_layernorm(x))
         return result
 
@@ -306,21 +289,14 @@ class NanoModel(nn.Module):
         for layer in self.moe_layers:
             layer.quantised = quantised
 
-    def hidden(
-        self,
-        ids: Tensor,
-        mask: Tensor,
-        start: int = 0,
-        caches: list[LayerCache] | None = None,
-        sight: Sight | None = None,
-    ) -> Tensor:
-        """ids: [B, T] int64; mask: [B, 1, T, T_keys] bool; start: position of the first id.
+    def hidden(self, ids: Tensor, mask: Tensor, sight: Sight | None = None) -> Tensor:
+        """ids: [B, T] int64; mask: [B, 1, T, T] bool, true where attended.
 
         sight: what is shown; its features stand in place of the embeddings at its rows and positions.
 
         Returns the final norm's output [B, T, D] float32.
         """
-        positions = torch.arange(start, start + ids.shape[1], device=ids.device, dtype=torch.float32)
+        positions = torch.arange(ids.shape[1], device=ids.device, dtype=torch.float32)
         angles = torch.outer(positions, self.inverse_frequencies)
         context = Context(angles.cos(), angles.sin(), mask)
         x = self.model.embed_tokens(ids)
@@ -328,7 +304,7 @@ class NanoModel(nn.Module):
             assert self.eyes is not None, "a model without a tower was shown something"
             features = self.eyes(sight.patches, sight.groups)
             x = x.index_put((sight.rows, sight.positions), features.to(x.dtype))
-        for index, layer in enumerate(self.model.layers):
-            x = layer(x, context, caches[index] if caches is not None else None)
+        for layer in self.model.layers:
+            x = layer(x, context)
         result: Tensor = self.model.norm(x)
         return result

@@ -16,8 +16,8 @@ class TrainOptions:
     device: str = option("cpu", "Where to train.", choices=("cpu", "cuda"))
     seed: int = option(25, "Seed of the first weights and of every batch.", low=0)
     fresh: bool = option(False, "Start anew even where a stopped run left its state.")
-    rows: int = option(9, "Packed rows in a batch.", low=1)
-    row_tokens: int = option(352, "Tokens in a packed row; longer conversations are drawn again.", low=64)
+    rows: int = option(4, "Packed rows in a batch.", low=1)
+    row_tokens: int = option(896, "Tokens in a packed row; longer conversations are drawn again.", low=64)
     float32: bool = option(False, "Multiply in float32 instead of bfloat16 (weights are float32 either way).")
     workers: int = option(2, "CPU threads, each with its part of every batch.", low=1, high=256)
     save_every: float = option(240.0, "Time between saved states.", low=1.0, unit="seconds")
@@ -37,6 +37,7 @@ class EvaluateOptions:
     problem_seed: int = option(2025, "Seed that draws the held-out problems.", low=0)
     processes: int = option(2, "Processes that share the tasks; the scores do not depend on it.", low=1, high=256)
     max_tokens: int = option(320, "Longest reply, reasoning included.", low=1, unit="tokens")
+    constrained: bool = option(False, "Hold tool arguments and JSON to their schemas while sampling.")
 
     def __post_init__(self) -> None:
         """Hold every value against its declaration."""

@@ -14,7 +14,7 @@ import torch
 from moonlet.train.conversation import Conversation, Example, render
 from moonlet.train.mixture import pack
 from moonlet.train.network import NanoModel
-from moonlet.train.tasks import TASKS, TEXT_TASKS, Split, draw
+from moonlet.train.tasks import BLIND_TASKS, TASKS, Split, draw
 from moonlet.train.vocabulary import Vocabulary
 
 
@@ -26,7 +26,7 @@ def exact_replies(
     scores = {}
     was_training = model.training
     model.eval()
-    for task in TEXT_TASKS if model.eyes is None else TASKS:
+    for task in BLIND_TASKS if model.eyes is None else TASKS:
         for mode, thinks in (("thinking", True), ("instant", False)):
             rng = Random(f"probe/{seed}/{task.name}/{mode}")
             conversations = (Conversation(draw(task, rng, split), thinks) for _ in range(num_problems))

@@ -5,20 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from moonlet.train.mixture import Stage
-from moonlet.train.tasks import VISUAL_TASKS
+from moonlet.train.tasks import TOOL_TASKS, VISUAL_TASKS
 from moonlet.train.warmup import WarmUp
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """eyes: how the tower is warmed up before the stages; None where it is left as it is, or absent."""
+    """eyes: how the tower is warmed up before the stages; None where it is left as it is, or absent.
+
+    doubles_experts: whether the model begins the stages with twice the routed experts of the checkpoint it starts from.
+    """
 
     eyes: WarmUp | None
     stages: tuple[Stage, ...]
+    doubles_experts: bool = False
 
 
+_LATER = dict.fromkeys((task.name for task in TOOL_TASKS + VISUAL_TASKS), 0.0)  # skills that came after these stages
 # Relative shares: more where the work is long or the held-out score rises slowly, less where one reply fits all.
-_SHARES = dict.fromkeys((task.name for task in VISUAL_TASKS), 0.0) | {
+_SHARES = _LATER | {
     "decimals": 1.5,
     "sums": 2.5,
     "letters": 1.2,
@@ -34,7 +39,7 @@ _SHARES = dict.fromkeys((task.name for task in VISUAL_TASKS), 0.0) | {
 # Later on: what was slowest to come by then.
 _LATE_SHARES = _SHARES | {"decimals": 2.0, "reverse": 2.0, "sorting": 2.5, "facts": 2.0, "repeat": 1.0}
 # At the end: most for the two tasks still below the target, least for what was already right.
-_LAST_SHARES = dict.fromkeys((task.name for task in VISUAL_TASKS), 0.0) | {
+_LAST_SHARES = _LATER | {
     "decimals": 1.5,
     "sums": 2.0,
     "letters": 1.5,
@@ -49,7 +54,7 @@ _LAST_SHARES = dict.fromkeys((task.name for task in VISUAL_TASKS), 0.0) | {
 }
 _FINISH_SHARES = _LAST_SHARES | {"sums": 2.5, "reverse": 2.0, "sorting": 4.5, "facts": 7.0, "identity": 0.8}
 # Written work in sorting, facts and decimals is new here: most for these, the rest is replay.
-_WORK_SHARES = dict.fromkeys((task.name for task in VISUAL_TASKS), 0.0) | {
+_WORK_SHARES = _LATER | {
     "decimals": 2.0,
     "sums": 1.5,
     "letters": 1.0,
@@ -110,6 +115,7 @@ EYES_WARM_UP = WarmUp(
         "colour_order": 0.5,
         "event_time": 0.4,
         "page_code": 1.2,
+        "box_labels": 0.0,  # the same pictures
     },
 )
 # Eyes and decoder together, the text's tasks as replay.
@@ -163,6 +169,16 @@ _SETTLE_SHARES = {name: 0.7 * share for name, share in _FILL_SHARES.items()} | {
     "shapes": 2.5,
     "motion": 0.6,
 }
+_SETTLE_AGAIN_SHARES = {name: 0.9 * share for name, share in _FILL_SHARES.items()} | {
+    "reading": 8.0,
+    "page_code": 5.0,
+    "charts": 3.5,
+    "compare": 3.0,
+    "shapes": 2.5,
+    "event_time": 1.5,
+    "colour_order": 1.0,
+    "motion": 0.4,
+}
 SEE_STAGES: tuple[Stage, ...] = (
     Stage("look", 30, 0.0, _MIDDLE, 0.3, quantised=True, weights=_SEE_SHARES),
     Stage("glance", 170, _MIDDLE, _MIDDLE, 0.5, quantised=True, weights=_SEE_SHARES),
@@ -173,8 +189,72 @@ SEE_STAGES: tuple[Stage, ...] = (
     Stage("read", 560, _MIDDLE, _MIDDLE, 1.0, quantised=True, weights=_READ_SHARES),
     Stage("sharpen", 700, _MIDDLE, _MIDDLE, 1.0, quantised=True, weights=_SHARPEN_SHARES),
     Stage("settle", 800, _MIDDLE, 0.0, 1.0, quantised=True, balance_rate=0.0, weights=_SETTLE_SHARES),
+    Stage("turn again", 40, 0.0, _MIDDLE, 1.0, quantised=True, weights=_SHARPEN_SHARES),
+    Stage("sharpen again", 1000, _MIDDLE, _MIDDLE, 1.0, quantised=True, weights=_SHARPEN_SHARES),
+    Stage("settle again", 1200, _MIDDLE, 0.0, 1.0, quantised=True, balance_rate=0.0, weights=_SETTLE_AGAIN_SHARES),
 )
 
+# Tools and JSON, with twice the experts to hold them, and what was slow to come among the pictures.
+_TOOLS_IN_SHARES = {name: 0.8 * share for name, share in _FILL_SHARES.items()} | {
+    "tool_call": 3.0,
+    "tool_chain": 2.5,
+    "tool_refuse": 2.0,
+    "extract_json": 1.5,
+    "reading": 7.0,
+    "box_labels": 3.0,
+    "page_code": 2.0,
+    "event_time": 1.2,
+    "charts": 3.0,
+    "compare": 2.5,
+    "colour_order": 1.0,
+    "shapes": 2.5,
+    "motion": 0.4,
+}
+_SETTLE_ALL_SHARES = (
+    _TOOLS_IN_SHARES
+    | {name: 0.9 * share for name, share in _FILL_SHARES.items() if name not in _LATER}
+    | {
+        "tool_call": 2.2,
+        "tool_chain": 1.8,
+        "tool_refuse": 1.2,
+        "extract_json": 1.2,
+        "box_labels": 1.5,
+        "event_time": 1.0,
+    }
+)
+# With the tools looked through one by one before each call, where the name had to be found at once until then.
+_MORE_TOOLS_SHARES = _TOOLS_IN_SHARES | {
+    "tool_call": 4.0,
+    "tool_refuse": 2.5,
+    "extract_json": 2.5,
+    "box_labels": 2.5,
+    "page_code": 1.2,
+    "event_time": 0.6,
+    "charts": 2.5,
+    "colour_order": 0.6,
+    "shapes": 3.0,
+    "motion": 0.3,
+}
+_SETTLE_MORE_SHARES = (
+    _MORE_TOOLS_SHARES
+    | {name: 0.9 * share for name, share in _FILL_SHARES.items() if name not in _LATER}
+    | {
+        "tool_call": 3.0,
+        "tool_chain": 2.2,
+        "tool_refuse": 1.8,
+        "extract_json": 2.0,
+        "box_labels": 2.0,
+        "compare": 2.0,
+    }
+)
+TOOL_STAGES: tuple[Stage, ...] = (
+    Stage("tools in", 60, 0.0, _MIDDLE, 1.0, quantised=True, weights=_TOOLS_IN_SHARES),
+    Stage("tools", 1140, _MIDDLE, _MIDDLE, 1.0, quantised=True, weights=_TOOLS_IN_SHARES),
+    Stage("settle all", 1900, _MIDDLE, 0.0, 1.0, quantised=True, balance_rate=0.0, weights=_SETTLE_ALL_SHARES),
+    Stage("rise all", 40, 0.0, _MIDDLE, 1.0, quantised=True, weights=_MORE_TOOLS_SHARES),
+    Stage("more tools", 900, _MIDDLE, _MIDDLE, 1.0, quantised=True, weights=_MORE_TOOLS_SHARES),
+    Stage("settle more", 1200, _MIDDLE, 0.0, 1.0, quantised=True, balance_rate=0.0, weights=_SETTLE_MORE_SHARES),
+)
 
 # From a finished checkpoint: a gentle start, since the momenta are gone, and every old task in the mixture as replay.
 # A new task starts with share 1; give it more in `_FILL_SHARES` if it is slow to come.
@@ -186,6 +266,7 @@ CONTINUE_STAGES: tuple[Stage, ...] = (
     ),
 )
 
-NANO = Recipe(None, NANO_STAGES)  # from random weights: what was shipped
-SEE = Recipe(EYES_WARM_UP, SEE_STAGES)  # from a checkpoint of text alone; not shipped yet, see docs/log.md
+NANO = Recipe(None, NANO_STAGES)  # from random weights: text alone
+SEE = Recipe(EYES_WARM_UP, SEE_STAGES)  # from a checkpoint of text alone
+USE_TOOLS = Recipe(None, TOOL_STAGES, doubles_experts=True)  # from one that sees
 CONTINUE = Recipe(None, CONTINUE_STAGES)

@@ -27,6 +27,7 @@ class Score:
     misses: tuple[Miss, ...]
     mean_grade: float | None = None
     """How near the replies came on the mean, 0 to 1, where the task can say (page_code: overlap of boxes)."""
+    grade_name: str = ""
 
     @property
     def num_correct(self) -> int:
@@ -62,7 +63,7 @@ class ScoreTable:
 
     def _grades(self) -> list[str]:
         return [
-            f"{score.task}, {score.mode}: mean overlap {score.mean_grade:.3f}."
+            f"{score.task}, {score.mode}: {score.grade_name} {score.mean_grade:.3f}."
             for score in self.scores
             if score.mean_grade is not None
         ]

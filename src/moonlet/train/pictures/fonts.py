@@ -16,14 +16,12 @@ from moonlet.train.pictures.canvas import Canvas
 FONTS = (
     "DejaVuSans",
     "DejaVuSans-Bold",
-    "DejaVuSans-Oblique",
     "DejaVuSansMono",
     "DejaVuSansMono-Bold",
     "DejaVuSerif",
     "DejaVuSerif-Bold",
     "STIXGeneral",
     "STIXGeneralBol",
-    "cmr10",
     "cmtt10",
 )
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from random import Random
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from moonlet.train.pictures import Picture
+from moonlet.train.tasks.tooling import Call, Tool
 
 HELD_OUT_SHARE_256 = 26  # of 256 hash values, so about one problem in ten is never trained on
 # Questions everybody tries first: never trained on, so that a right answer to them means something.
@@ -24,11 +26,15 @@ class Split(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """An earlier question of the same problem, with its reply in either mode (reasoning left out, as in a chat)."""
+    """An earlier question of the same problem, with its reply in either mode (reasoning left out, as in a chat).
+
+    calls: those made before that reply.
+    """
 
     user: str
     answer: str
     instant: str
+    calls: tuple[Call, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,8 @@ class Problem:
     lead: turns that come before `user` and belong to the problem.
     expected: what a correct reply must establish, in the task's own notation (read by `is_correct`).
     media: images and clips that come before the text of `user`.
+    schema: the JSON Schema that the answer must be valid under, where it has to be JSON.
+    tools, calls: what is declared, and the calls that a right answer needs, one after the other, before the reply.
     """
 
     key: str
@@ -53,11 +61,19 @@ class Problem:
     system: str | None = None
     lead: tuple[Turn, ...] = ()
     media: tuple[Picture, ...] = ()
+    schema: Mapping[str, Any] | None = None
+    tools: tuple[Tool, ...] = ()
+    calls: tuple[Call, ...] = ()
 
 
 @runtime_checkable
 class GradedTask(Protocol):
     """A task that can also say how near a reply came."""
+
+    @property
+    def grade_name(self) -> str:
+        """What the mean of the grades is."""
+        ...
 
     def grade(self, problem: Problem, reply: str) -> float:
         """0 to 1."""

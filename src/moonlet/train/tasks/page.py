@@ -24,6 +24,13 @@ _TEMPLATES = (
     "write a page that looks like this.",
     "convert this image to html.",
 )
+_LABEL_TEMPLATES = (
+    "what is written on the boxes?",
+    "which letters are on the boxes?",
+    "list the boxes and their letters.",
+    "what do the boxes say?",
+    "read the boxes.",
+)
 _CELLS = 8  # the page is 8 x 8 patches; boxes begin and end on their lines
 SIDE = _CELLS * PATCH_SIDE
 HEAD = "<style>\ndiv{position:absolute}\n</style>\n"
@@ -105,7 +112,8 @@ def _random_boxes(rng: Random, count: int) -> tuple[Box, ...]:
         if len(boxes) == count:
             break
         width, height = (rng.randint(2, 5) * PATCH_SIDE for _ in range(2))
-        left, top = (rng.randint(0, _CELLS - size // PATCH_SIDE) * PATCH_SIDE for size in (width, height))
+        # Corners on the lines between tokens: a label that lay in two of them was never learnt.
+        left, top = (rng.randint(0, (SIDE - size) // TOKEN_SIDE) * TOKEN_SIDE for size in (width, height))
         box = Box(left, top, width, height, rng.choice(COLOUR_NAMES), rng.choice("ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
         if not any(box.shared(other) for other in boxes):
             boxes.append(box)
@@ -134,19 +142,45 @@ def mean_overlap(wanted: tuple[Box, ...], given: tuple[Box, ...]) -> float:
     return total / max(len(wanted), len(given), 1)
 
 
+def _listed(boxes: tuple[Box, ...]) -> str:
+    return ", ".join(f"{number} {box.colour} {box.label}" for number, box in enumerate(boxes, start=1)) + "."
+
+
+def _key(boxes: tuple[Box, ...]) -> str:
+    return "page " + " ".join(f"{box.left} {box.top} {box.width} {box.height} {box.colour}" for box in boxes)
+
+
+@dataclass(frozen=True, slots=True)
+class BoxLabels:
+    """Which boxes a page has and what is written on them."""
+
+    name: str = "box_labels"
+
+    def sample(self, rng: Random, level: float) -> Problem:
+        boxes = _random_boxes(rng, rng.randint(1, scaled(level, 2, 4)))
+        reply = _listed(boxes)
+        picture = Page(boxes, rng.getrandbits(32))
+        user = phrase(rng, _LABEL_TEMPLATES, closers=False)
+        return Problem(_key(boxes), user, "Boxes and letters.", reply, reply, reply, media=(picture,))
+
+    def is_correct(self, problem: Problem, reply: str) -> bool:
+        return reply.strip() == problem.expected
+
+
 @dataclass(frozen=True, slots=True)
 class PageCode:
     """A page of one to four boxes on 112 x 112 pixels."""
 
     name: str = "page_code"
+    grade_name: str = "mean overlap"
 
     def sample(self, rng: Random, level: float) -> Problem:
         boxes = _random_boxes(rng, rng.randint(1, scaled(level, 2, 4)))
         html = HEAD + "".join(box.html(number) for number, box in enumerate(boxes, start=1))
-        plan = ", ".join(f"{number} {box.colour} {box.label}" for number, box in enumerate(boxes, start=1)) + "."
-        key = "page " + " ".join(f"{box.left} {box.top} {box.width} {box.height} {box.colour}" for box in boxes)
         picture = Page(boxes, rng.getrandbits(32))
-        return Problem(key, phrase(rng, _TEMPLATES, closers=False), plan, html, html, html, media=(picture,))
+        return Problem(
+            _key(boxes), phrase(rng, _TEMPLATES, closers=False), _listed(boxes), html, html, html, media=(picture,)
+        )
 
     def is_correct(self, problem: Problem, reply: str) -> bool:
         """Right if the boxes overlap those of the picture well enough on the mean."""

@@ -28,6 +28,7 @@ _TEMPLATES = (
     "what is the text in the image?",
     "tell me what it says.",
 )
+SIZES = (18, 24)  # pixels; smaller ones put four letters into one token
 SLOTS = 3  # characters whose middle lies in one token; narrower ones are the next token's or lost
 
 
@@ -77,16 +78,16 @@ class Writing:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Words of three to nine letters, numbers of one to five digits."""
+    """Words of three to eight letters, numbers of one to five digits."""
 
     name: str = "reading"
 
     def sample(self, rng: Random, level: float) -> Problem:
         if rng.random() < 0.65:
-            text = payload_word(rng, 3, scaled(level, 5, 9))
+            text = payload_word(rng, 3, scaled(level, 5, 8))
         else:
             text = "".join(rng.choice("0123456789") for _ in range(rng.randint(1, scaled(level, 3, 5))))
-        picture = Writing(text, rng.choice(FONTS), rng.randint(15, 22), rng.getrandbits(32))
+        picture = Writing(text, rng.choice(FONTS), rng.randint(*SIZES), rng.getrandbits(32))
         # Each character after its number: the number says which to look for, where none of those before it could.
         work = " ".join(f"{number}{character}" for number, character in enumerate(text, start=1)) + "."
         reply = f'It says "{text}".'
