@@ -5,16 +5,14 @@
 #include "blocks/gemv_avx512.h"
 #include "blocks/readers_iq_avx512.h"
 #include "blocks/readers_k_avx512.h"
+#include "common/records.h"
 
 namespace moonlet::avx512 {
 namespace {
 
-// From here on expanding a tile costs less than it saves.
-constexpr int64_t kGemmTokens = 6;
-
 template <class Format, int idx>
 void dot_task(const BlockTask& task) {
-    if (task.num_tokens < kGemmTokens) return gemv_stored<Format>(task);
+    if (task.num_tokens <= kFewTokens) return gemv_stored<Format>(task);
     gemm_blocks<Format::kind>(block_formats[idx], expand_stored<Format>, task);
 }
 

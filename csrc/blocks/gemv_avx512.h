@@ -1,48 +1,31 @@
 #pragma once
 
-// Few tokens: rows one after another, each span read once for up to four tokens.
+// Few tokens: rows as stored, each span read once for up to eight tokens.
 
 #include "blocks/readers_avx512.h"
 
 namespace moonlet::avx512 {
 
-constexpr int kMaxTokens = 4;
+constexpr int kMaxTokens = 8;  // accumulators, beside 8 registers of codes and up to 6 of scales and factors
 
-// `row` prepares and reads the spans of one row (StoredRow).
+// Adds the products of some spans of one row to its sums. `row` prepares and reads spans (StoredRow).
 template <FormatKind kind, int zero_shift, int NT, class Row>
-static inline void multiply_row(const Row& row, int64_t spans, const ActivationSpan* const* records, float* y,
-                                int64_t y_stride) {
+static inline void multiply_spans(const Row& row, const SpanRange& spans, const ActivationSpan* const* records,
+                                  RowSums<NT>& sums) {
     __m512 acc[NT];
     const ActivationSpan* a[NT];
     for (int t = 0; t < NT; ++t) {
-        acc[t] = _mm512_setzero_ps();
+        acc[t] = sums[t];
         a[t] = records[t];
     }
     typename Row::Prepared prepared[2];
-    row.prepare(0, prepared[0]);
-    for (int64_t s = 0; s < spans; ++s) {
-        if (s + 1 < spans) row.prepare(s + 1, prepared[(s + 1) & 1]);
+    row.prepare(spans.first, prepared[spans.first & 1]);
+    for (int64_t s = spans.first; s < spans.end; ++s) {
+        if (s + 1 < spans.end) row.prepare(s + 1, prepared[(s + 1) & 1]);
         const Span w = row.read(s, prepared[s & 1]);
         for (int t = 0; t < NT; ++t) acc[t] = multiply_span<kind, zero_shift>(w, a[t][s], acc[t]);
     }
-    for (int t = 0; t < NT; ++t) y[t * y_stride] = sum_phases(acc[t]);
-}
-
-// One row times all tokens of a task.
-template <FormatKind kind, int zero_shift, class Row>
-static inline void multiply_tokens(const Row& row, const BlockTask& task, float* y) {
-    const int64_t spans = num_spans(task.num_inputs);
-    int64_t t = 0;
-    for (; t + kMaxTokens <= task.num_tokens; t += kMaxTokens) {
-        multiply_row<kind, zero_shift, kMaxTokens>(row, spans, task.records + t, y + t * task.y_stride, task.y_stride);
-    }
-    if (t + 2 <= task.num_tokens) {
-        multiply_row<kind, zero_shift, 2>(row, spans, task.records + t, y + t * task.y_stride, task.y_stride);
-        t += 2;
-    }
-    if (t < task.num_tokens) {
-        multiply_row<kind, zero_shift, 1>(row, spans, task.records + t, y + t * task.y_stride, task.y_stride);
-    }
+    for (int t = 0; t < NT; ++t) sums[t] = acc[t];
 }
 
 // The lanes of the first `num_groups` of a span.
@@ -91,7 +74,7 @@ static inline void gemv_stored(const BlockTask& task) {
     const __mmask16 lanes = lanes_of_groups(task.num_inputs % kSpanWeights / 32);
     const uint8_t* const end = task.rows + task.num_rows * row_bytes;
     uint8_t copy[span_bytes] = {};
-    for (int64_t r = 0; r < task.num_rows; ++r) {
+    const auto multiply = [&]<int NT>(int64_t r, int64_t token, const SpanRange& spans, RowSums<NT>& sums) {
         const uint8_t* row = task.rows + r * row_bytes;
         const uint8_t* rest = row + whole * span_bytes;
         if (end - rest < span_bytes && rest_bytes != 0) {
@@ -99,8 +82,10 @@ static inline void gemv_stored(const BlockTask& task) {
             rest = copy;
         }
         const StoredRow<Format> stored{row, whole, rest, lanes};
-        multiply_tokens<Format::kind, Reader<Format>::zero_shift>(stored, task, task.y + r);
-    }
+        multiply_spans<Format::kind, Reader<Format>::zero_shift, NT>(stored, spans, task.records + token, sums);
+    };
+    for_few_tokens<kMaxTokens>(task, {task.rows, row_bytes}, num_spans(task.num_inputs), sizeof(ActivationSpan),
+                               multiply);
 }
 
 }  // namespace moonlet::avx512

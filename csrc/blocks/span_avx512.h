@@ -5,10 +5,9 @@
 #include <immintrin.h>
 
 #include "blocks/blocks.h"
+#include "common/few_tokens_avx512.h"
 
 namespace moonlet::avx512 {
-
-static inline __m512i load512(const void* source) { return _mm512_loadu_si512(source); }
 
 // Whatever makes or takes a Span is always inlined: left to itself the compiler hands it over through memory, which
 // made readers of codebooks half as fast.
@@ -24,13 +23,6 @@ struct Span {
     __m512 d;
     __m512 dmin;  // if kind.minimums
 };
-
-// Four vectors of [4 groups][4 parts] into [group][vector].
-static inline __m512i sum_parts(__m512i v0, __m512i v1, __m512i v2, __m512i v3) {
-    const __m512i v01 = _mm512_add_epi32(_mm512_unpacklo_epi32(v0, v1), _mm512_unpackhi_epi32(v0, v1));
-    const __m512i v23 = _mm512_add_epi32(_mm512_unpacklo_epi32(v2, v3), _mm512_unpackhi_epi32(v2, v3));
-    return _mm512_add_epi32(_mm512_unpacklo_epi64(v01, v23), _mm512_unpackhi_epi64(v01, v23));
-}
 
 template <int zero_shift>
 static inline __m512i without_zero(__m512i sums, const int32_t* negated_sums) {
@@ -76,14 +68,6 @@ template <FormatKind kind, int zero_shift>
         acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(msum), _mm512_mul_ps(w.dmin, scale), acc);
     }
     return acc;
-}
-
-// The row's result from its phases, which lie as 4p + b: first over p, then over b.
-static inline float sum_phases(__m512 acc) {
-    const __m256 pairs = _mm256_add_ps(_mm512_castps512_ps256(acc), _mm512_extractf32x8_ps(acc, 1));
-    const __m128 sums = _mm_add_ps(_mm256_castps256_ps128(pairs), _mm256_extractf128_ps(pairs, 1));
-    const __m128 halves = _mm_add_ps(sums, _mm_movehl_ps(sums, sums));
-    return _mm_cvtss_f32(_mm_add_ss(halves, _mm_movehdup_ps(halves)));
 }
 
 }  // namespace moonlet::avx512

@@ -39,10 +39,11 @@ struct Batch {
 // records to stay near. A multiple of the six tokens of a tile's inner loop.
 constexpr int64_t kTokenBatch = 192;
 
-// No product of so few tokens expands a tile of weights: it multiplies them as it reads them.
-constexpr int64_t kFewTokens = 4;
+// No product of so few tokens expands a tile of weights: it multiplies them as it reads them
+// (of nine it would take longer, since they are read twice).
+constexpr int64_t kFewTokens = 8;
 
-// Items of 32 rows that a thread takes at a time where tokens are many: all but the last know what comes next.
+// Items of 32 rows that a thread takes at a time where it fetches ahead: all but the last know what comes next.
 constexpr int64_t kManyTokensGrain = 4;
 
 }  // namespace moonlet

@@ -7,11 +7,10 @@
 #include <cstdint>
 #include <cstring>
 
+#include "common/few_tokens_avx512.h"
 #include "int8_groups/int8_groups.h"
 
 namespace moonlet::avx512 {
-
-static inline __m512i load512(const void* source) { return _mm512_loadu_si512(source); }
 
 // The first `bytes` (0 to 64) of a vector, the rest zero; nothing past them is touched.
 static inline __m512i load512_part(const void* source, int64_t bytes) {
@@ -70,7 +69,6 @@ struct Int8Record {
     const int8_t* codes;
     const float* scales;
     const int32_t* corrections;
-    Int8Record() = default;
     Int8Record(const std::byte* record, int64_t num_inputs)
         : codes(reinterpret_cast<const int8_t*>(record)),
           scales(reinterpret_cast<const float*>(record + padded_size(num_inputs))),

@@ -1,47 +1,38 @@
 #include "int8_groups/int8_groups.h"
 
 #include "common/math_avx512.h"
-#include "common/with_count.h"
+#include "common/records.h"
 #include "int8_groups/gemm_avx512.h"
 #include "int8_groups/gemv_avx512.h"
 
 namespace moonlet::avx512 {
 namespace {
 
-// From here on expanding a tile costs less than it saves (bench/experts.py --tokens).
-constexpr int64_t kGemmTokens = 5;
-
 enum class Activations { int8, bf16 };
 
 template <class Format, Activations activations>
-void gemv_row(const DotTask& task, int64_t row, int64_t token) {
-    const uint8_t* codes = task.rows.codes + row * (task.num_inputs * Format::block_bytes / kBlock);
-    const bf16* scales = task.rows.scales + row * (task.num_inputs / kGroup);
-    const std::byte* const* records = task.records + token;
-    float* y = task.y + token * task.y_stride + row;
-    const int64_t left = task.num_tokens - token;
-    with_count<kMaxTokens>(left < kMaxTokens ? left : kMaxTokens, [&]<int NT>() {
-        if constexpr (activations == Activations::int8) {
-            gemv_int8<Format, NT>(codes, scales, task.num_inputs, records, y, task.y_stride);
-        } else {
-            gemv_bf16<NT>(codes, scales, task.num_inputs, records, y, task.y_stride);
-        }
-    });
-}
-
-template <class Format, Activations activations>
 void gemv_task(const DotTask& task) {
-    for (int64_t row = 0; row < task.num_rows; ++row) {
-        for (int64_t t = 0; t < task.num_tokens; t += kMaxTokens) gemv_row<Format, activations>(task, row, t);
-    }
+    constexpr bool is_int8 = activations == Activations::int8;
+    const int64_t row_bytes = task.num_inputs * Format::block_bytes / kBlock, row_groups = task.num_inputs / kGroup;
+    const auto multiply = [&]<int NT>(int64_t r, int64_t token, const SpanRange& spans, RowSums<NT>& sums) {
+        const StoredRow row{task.rows.codes + r * row_bytes, task.rows.scales + r * row_groups, task.num_inputs};
+        if constexpr (is_int8) {
+            gemv_int8<Format, NT>(row, spans, task.records + token, sums);
+        } else {
+            gemv_bf16<NT>(row, spans, task.records + token, sums);
+        }
+    };
+    for_few_tokens<is_int8 ? kMaxTokens : kMaxBf16Tokens>(
+        task, {task.rows.codes, row_bytes}, padded_groups(task.num_inputs) / kPhases,
+        is_int8 ? int8_record_bytes(kSpan) : bf16_record_bytes(kSpan), multiply);
 }
 
 template <class Format>
 void dot_int8_task(const DotTask& task) {
-    if (task.num_tokens >= kGemmTokens) {
-        gemm<Format>(task);
-    } else {
+    if (task.num_tokens <= kFewTokens) {
         gemv_task<Format, Activations::int8>(task);
+    } else {
+        gemm<Format>(task);
     }
 }
 

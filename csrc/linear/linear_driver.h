@@ -59,7 +59,7 @@ void forward_linear(Runtime& runtime, std::span<const LinearLayer<Weights>> laye
     // Token batches outside, so that neighbouring items share the activations and walk through the weights.
     runtime.reserve_scratch(static_cast<size_t>(any.scratch_bytes()));
     const int64_t num_batches = (num_tokens + kTokenBatch - 1) / kTokenBatch;
-    const int64_t grain = num_tokens > kFewTokens ? kManyTokensGrain : 1;
+    const int64_t grain = num_tokens > 1 ? kManyTokensGrain : 1;
     runtime.parallel_for(num_row_items * num_batches, grain, [&](int64_t begin, int64_t end, int worker_idx) {
         for (int64_t item = begin; item < end; ++item) {
             const int64_t token = item / num_row_items * kTokenBatch;

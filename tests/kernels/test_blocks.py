@@ -109,6 +109,18 @@ def test_a_damaged_row_does_not_reach_its_neighbours(fast_rt: Runtime, name: str
     assert torch.equal(linear_blocks(fast_rt, x, blocks, name)[:, ::2], clean[:, ::2])
 
 
+@pytest.mark.parametrize("name", ["Q8_0", "Q2_K", "IQ1_S"])
+@pytest.mark.parametrize("num_tokens", range(2, 10))
+def test_few_tokens_and_rows_longer_than_the_nearest_cache(
+    rt: Runtime, scalar_rt: Runtime, name: str, num_tokens: int
+) -> None:
+    """Rows are taken eight at a time and in parts: 11 of them, of 11 spans and some."""
+    num_inputs = whole_blocks(name, 5_664)
+    blocks = random_blocks(name, 11, num_inputs)
+    x = _inputs(num_tokens, num_inputs)
+    assert_same_bits(linear_blocks(rt, x, blocks, name), linear_blocks(scalar_rt, x, blocks, name))
+
+
 def test_codes_at_both_ends_do_not_saturate(rt: Runtime, scalar_rt: Runtime) -> None:
     one = torch.tensor([0x00, 0x3C], dtype=torch.uint8)  # the half 1.0
     rows = []
