@@ -18,7 +18,9 @@ def _inputs(num_tokens: int, num_inputs: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("num_tokens", [1, 2, 3, 4, 5, 7, 8, 9, 33, 130, 200])
-@pytest.mark.parametrize(("num_outputs", "num_inputs"), [(37, 32), (64, 128), (37, 160), (1, 96), (70, 1184), (11, 2720)])
+@pytest.mark.parametrize(
+    ("num_outputs", "num_inputs"), [(37, 32), (64, 128), (37, 160), (1, 96), (70, 1184), (11, 2720)]
+)
 def test_every_level_equals_scalar_bit_for_bit(
     rt: Runtime, scalar_rt: Runtime, num_tokens: int, num_outputs: int, num_inputs: int
 ) -> None:
